@@ -1,0 +1,3 @@
+"""Provision Nous Research's Hermes Agent on Proxmox VE."""
+
+__version__ = "0.1.0"
