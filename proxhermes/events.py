@@ -1,0 +1,97 @@
+"""What is happening, told to whoever listens: a terminal, plain lines, JSON lines, a log file.
+
+Core code reports to an `Events` and never prints. `Events()` with no listener is silent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Kind(StrEnum):
+    """What an event tells."""
+
+    STEP_STARTED = "step_started"
+    STEP_DONE = "step_done"
+    STEP_FAILED = "step_failed"
+    LINE = "line"  # a line that a task, a command or a service printed
+    PROGRESS = "progress"
+    CHANGE = "change"  # something was changed, or is about to be (the plan)
+    NOTE = "note"
+    WARNING = "warning"
+    COMMAND = "command"  # a masked command line or API call, for -v and the log
+    CHECK = "check"  # a verdict of verify
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `agent` is the VMID it concerns, `data` what a machine may want."""
+
+    kind: Kind
+    text: str
+    agent: int | None = None
+    at: float = 0.0  # seconds since the epoch
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Shows or stores events; is called from several threads, one event at a time."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+class Events:
+    """The hub: passes every event to its listeners, in order.
+
+    `for_agent` gives a view that stamps a VMID on whatever is reported.
+    """
+
+    def __init__(self, listeners: Sequence[Listener] = (), agent: int | None = None, _lock: Any = None) -> None:
+        self._listeners = tuple(listeners)
+        self._agent = agent
+        self._lock = _lock or threading.RLock()
+
+    def for_agent(self, vmid: int) -> Events:
+        return Events(self._listeners, vmid, self._lock)
+
+    def emit(self, kind: Kind, text: str, **data: Any) -> None:
+        event = Event(kind, text, self._agent, time.time(), data)
+        with self._lock:
+            for listener in self._listeners:
+                listener(event)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """A piece of work with a beginning and an end; an exception ends it as failed and goes on."""
+        began = time.monotonic()
+        self.emit(Kind.STEP_STARTED, text)
+        try:
+            yield
+        except BaseException:
+            self.emit(Kind.STEP_FAILED, text, seconds=round(time.monotonic() - began, 3))
+            raise
+        self.emit(Kind.STEP_DONE, text, seconds=round(time.monotonic() - began, 3))
+
+    def line(self, text: str) -> None:
+        self.emit(Kind.LINE, text)
+
+    def progress(self, text: str, done: float, total: float, unit: str = "%") -> None:
+        self.emit(Kind.PROGRESS, text, done=done, total=total, unit=unit)
+
+    def change(self, text: str, **data: Any) -> None:
+        self.emit(Kind.CHANGE, text, **data)
+
+    def note(self, text: str) -> None:
+        self.emit(Kind.NOTE, text)
+
+    def warning(self, text: str) -> None:
+        self.emit(Kind.WARNING, text)
+
+    def command(self, text: str) -> None:
+        self.emit(Kind.COMMAND, text)
