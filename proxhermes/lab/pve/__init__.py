@@ -1,0 +1,1 @@
+"""A Proxmox-compatible node: configuration files, permissions, tasks, and the HTTPS API."""
