@@ -1,4 +1,4 @@
-"""The errors that proxhermes raises on purpose: one root, a few kinds, each with the exit code that it ends the run with.
+"""The errors that proxhermes raises on purpose: one root, a few kinds, each with an exit code.
 
 An error says what was being done and what the machine answered. What the operator can do about it is looked up in
 `proxhermes.hints` when the error is shown, unless whoever raised it knows better and passes `hint`.
@@ -87,7 +87,9 @@ class PermissionDenied(ApiError):
 class TaskFailed(ProxhermesError):
     """A Proxmox task ended with something other than OK or WARNINGS; `upid` and the log's tail say more."""
 
-    def __init__(self, message: str, *, upid: str, exitstatus: str, log: Sequence[str], doing: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, upid: str, exitstatus: str, log: Sequence[str], doing: str | None = None
+    ) -> None:
         super().__init__(message, doing=doing, answer=exitstatus, log=log)
         self.upid = upid
         self.exitstatus = exitstatus

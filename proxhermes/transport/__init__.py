@@ -1,1 +1,1 @@
-"""The three doors: the token (`pve`), the root shell (`ssh`), the guest (`pct`). The only place that opens a connection."""
+"""The three doors: token (`pve`), root shell (`ssh`), guest (`pct`). The only place that opens a connection."""
