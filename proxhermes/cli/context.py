@@ -1,0 +1,145 @@
+"""What every command knows: the options common to all, the inventory, and whom to tell what happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from proxhermes.events import Events
+    from proxhermes.inventory import Inventory
+    from proxhermes.inventory.models import Agent
+    from proxhermes.runlog import RunLog
+
+
+@dataclass
+class Context:
+    """Options that may stand before or after the command; the later one wins, `-v` adds up."""
+
+    inventory_option: Path | None = None
+    verbose: int = 0
+    quiet: bool = False
+    debug: bool = False
+    json: bool = False
+    command: str = "proxhermes"
+    _closers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def inventory_path(self) -> Path:
+        """The inventory in force: the option, else $PROXHERMES_INVENTORY, ./inventory.yaml, the user's own."""
+        from proxhermes.inventory import find
+
+        return find(self.inventory_option, os.environ)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        from proxhermes.inventory import load
+
+        return load(self.inventory_path, os.environ)
+
+    def agents(self, wanted: tuple[int, ...]) -> list[Agent]:
+        """The agents named on the command line, all of the inventory's if none was; unknown ones are an error."""
+        from proxhermes.errors import UsageError
+
+        known = self.inventory.agents
+        unknown = [str(vmid) for vmid in wanted if vmid not in known]
+        if unknown:
+            listing = ", ".join(str(vmid) for vmid in sorted(known)) or "none"
+            raise UsageError(f"no agent {', '.join(unknown)} in {self.inventory_path}; it has: {listing}")
+        return [known[vmid] for vmid in dict.fromkeys(wanted or sorted(known))]
+
+    @cached_property
+    def log(self) -> RunLog:
+        from proxhermes.runlog import RunLog
+
+        log = RunLog.open(self.command, sys.argv[1:])
+        self._closers.append(log.close)
+        return log
+
+    @cached_property
+    def events(self) -> Events:
+        from proxhermes.cli.display import make_display
+        from proxhermes.events import Events
+        from proxhermes.redaction import redacting
+
+        display = make_display(sys.stderr, verbose=self.verbose, quiet=self.quiet)
+        self._closers.append(display.close)
+        return Events([redacting(display), self.log])
+
+    def close(self) -> None:
+        """Stop the display and close the log; safe to call twice."""
+        while self._closers:
+            self._closers.pop()()
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        if value:
+            setattr(ctx.ensure_object(Context), name, value)
+        return value
+
+    return callback
+
+
+def _add_verbosity(ctx: click.Context, _param: click.Parameter, value: int) -> int:
+    ctx.ensure_object(Context).verbose += value
+    return value
+
+
+def common_options() -> list[click.Option]:
+    """The options that every command takes, before or after its name."""
+    return [
+        click.Option(
+            ["-i", "--inventory", "inventory_option"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            expose_value=False,
+            callback=_store("inventory_option"),
+            help="Inventory to use (default: $PROXHERMES_INVENTORY, ./inventory.yaml, "
+            "~/.config/proxhermes/inventory.yaml).",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_add_verbosity,
+            help="Show commands, API calls and what they print.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_store("quiet"),
+            help="Show warnings and errors only.",
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, expose_value=False, callback=_store("debug"), help="Add the traceback to errors."
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A click command that also takes the common options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(common_options())
+
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_store("json"), help="Print the result as JSON on stdout."
+)
+
+pass_context = click.make_pass_decorator(Context, ensure=True)
+
+
+# Proxmox counts VMIDs from 100 to 999999999.
+VMID = click.IntRange(100, 999_999_999)
+agents_argument = click.argument("agents", nargs=-1, type=VMID, metavar="[AGENT]...")
