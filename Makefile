@@ -1,0 +1,72 @@
+# make demo: watch a real agent being provisioned on this machine.   make test: everything that CI runs.
+# Both set up what they need: a virtual environment, locked packages, and (as root) the lab's Debian packages.
+
+PYTHON ?= python3
+VENV   := .venv
+READY  := $(VENV)/.ready
+RUN    := $(VENV)/bin/
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lab-test lint format lock lowest bench clean
+
+help:
+	@echo "make demo      provision an agent on a node of real containers, and look around (needs root)"
+	@echo "make test      unit tests, then the stories on real containers (needs root)"
+	@echo "make unit      unit tests alone: seconds, no root"
+	@echo "make lint      ruff, mypy --strict, shellcheck"
+	@echo "make lowest    unit tests against the oldest supported packages"
+	@echo "make bench     benchmarks, as ratios within one run"
+	@echo "make lock      resolve requirements.lock anew"
+	@echo "make clean     take the lab down, drop the virtual environment (the lab's cache stays)"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "proxhermes needs Python 3.11 or newer as $(PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  test "$$(id -u)" = 0 || { echo "missing: python3-venv (apt-get install python3-venv)" >&2; exit 1; }; \
+	  echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	@$(RUN)proxhermes lab demo
+
+test: unit lab-test
+
+unit: $(READY)
+	$(RUN)pytest tests/unit
+
+lab-test: $(READY)
+	$(RUN)pytest tests/lab
+
+lint: $(READY)
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)shellcheck host_scripts/*.sh .ci/run
+
+format: $(READY)
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+bench: $(READY)
+	$(RUN)python benchmarks/startup
+
+lock: $(READY)
+	$(RUN)uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-config \
+	  --custom-compile-command "make lock" --all-extras -o requirements.lock pyproject.toml
+
+# The lower bounds in pyproject.toml are a promise; this keeps it.
+lowest: $(READY)
+	$(RUN)uv venv --quiet --clear .venv-lowest
+	$(RUN)uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[dev,lab]'
+	.venv-lowest/bin/pytest tests/unit
+
+clean:
+	@test ! -x $(RUN)proxhermes || $(RUN)proxhermes lab down
+	rm -rf $(VENV) .venv-lowest
