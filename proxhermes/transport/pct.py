@@ -1,0 +1,151 @@
+"""The guest's door: Proxmox' container command, built purely, and `Guest`, which runs a bundle of files inside.
+
+Facts about `pct` (codes, what `push` hides, `--keep-env`) were observed on Proxmox VE 8.4 and read in 9.2.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from proxhermes.errors import CommandFailed
+from proxhermes.transport.command import Command, CommandResult, Shell
+
+Bundle = Mapping[str, tuple[bytes, int]]
+"""Files for the guest: relative path -> (content, mode as in 0o600). They may hold secrets: only stdin carries them."""
+
+
+def set_config(vmid: int, options: Mapping[str, str], delete: Collection[str] = ()) -> Command:
+    """`pct set`: change options of a container's configuration (`{"mp0": "/srv/a,mp=/data"}`), drop those in `delete`."""
+    words = ["pct", "set", str(vmid)]
+    for name, value in options.items():
+        words += [f"--{name}", value]
+    if delete:
+        words += ["--delete", ",".join(delete)]
+    return Command(tuple(words))
+
+
+def exec_(vmid: int, argv: Sequence[str], stdin: bytes | None = None) -> Command:
+    """`pct exec`: run `argv` in the guest, without a shell, in `/`, with a clean environment.
+
+    The exit code is the command's, but pct's own failures leave codes too (no such container: 2; stopped: 255), so
+    only `Guest.run` tells them apart.
+    """
+    return Command(("pct", "exec", str(vmid), "--keep-env", "0", "--", *argv), stdin=stdin)
+
+
+def push(vmid: int, path: str, content: bytes, *, mode: int = 0o644, owner: int = 0, group: int = 0) -> Command:
+    """`pct push`: write one file in the guest, its content from standard input; ids as the guest sees them.
+
+    Its exit code is 0 on most failures (missing folder, unknown user), so look at the result with another command.
+    """
+    rights = ("--perms", f"{mode:04o}", "--user", str(owner), "--group", str(group))
+    return Command(("pct", "push", str(vmid), "/dev/stdin", path, *rights), stdin=content)
+
+
+def reboot(vmid: int, timeout: int = 60) -> Command:
+    """`pct reboot`: shut the guest down within `timeout` seconds and start it again, which applies what is pending."""
+    return Command(("pct", "reboot", str(vmid), "--timeout", str(timeout)))
+
+
+def pack(bundle: Bundle) -> bytes:
+    """The bundle as a tar archive that holds only what it must: names, modes and contents."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, (content, mode) in sorted(bundle.items()):
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or name != str(path):
+                raise ValueError(f"a bundle's file must lie in its folder: {name!r}")
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+# Runs one entry of a bundle. $1 marks the end, $2 names the entry, the rest are its arguments. One bundle at a time in
+# a guest: a run that was cut off on our side may still be working there. What such a run left behind is removed.
+RUNNER = """\
+set -eu; umask 077; mark=$1 entry=$2; shift 2
+exec 9>/run/proxhermes.lock
+flock -n 9 || { echo 'waiting for another run of proxhermes in this guest' >&2; flock 9; }
+rm -rf /run/proxhermes.run.*; dir=$(mktemp -d /run/proxhermes.run.XXXXXX)
+trap 'cd /; rm -rf "$dir"' EXIT; trap 'exit 143' HUP INT TERM
+cd "$dir"; tar -xf -; rc=0
+sh "./$entry" "$@" </dev/null 9>&- || rc=$?
+echo "$mark $rc"
+"""
+
+
+class Guest:
+    """The inside of one container, reached through the node's root shell."""
+
+    def __init__(self, shell: Shell, vmid: int) -> None:
+        self.vmid = vmid
+        self._shell = shell
+
+    def run(
+        self,
+        bundle: Bundle,
+        entry: str,
+        args: Sequence[str] = (),
+        *,
+        timeout: float = 60.0,
+        check: bool = True,
+        doing: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        """Send the bundle and run `sh entry args…` in its folder, in one `pct exec`; the folder is gone afterwards.
+
+        args: no secrets, they show in the guest's process list. timeout: seconds. on_line: gets each line of standard
+        output as it comes. The result is the script's own: its code, its two streams.
+        Raises CommandFailed when pct did not get to the end of the script (always), or when the script's code is not 0
+        and `check` is set; DeadlineExceeded and ConnectError as the shell does.
+        """
+        if entry not in bundle:
+            raise ValueError(f"the bundle holds no {entry!r}")
+        mark = f"proxhermes-end-{secrets.token_hex(8)}"
+        command = exec_(self.vmid, ("sh", "-c", RUNNER, "proxhermes", mark, entry, *args), pack(bundle))
+        lines = _until(mark, on_line) if on_line else None
+        raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
+        result = _split(raw, mark)
+        shown = " ".join(("pct", "exec", str(self.vmid), "…", entry, *args))
+        if result is None:
+            raise CommandFailed(
+                f"{entry} did not run to its end in container {self.vmid} (pct exec ended with code {raw.rc})",
+                command=shown,
+                rc=raw.rc,
+                stdout=raw.stdout,
+                stderr=raw.stderr,
+                doing=doing,
+            )
+        if check and not result.ok:
+            raise CommandFailed(
+                f"{entry} failed in container {self.vmid} with code {result.rc}",
+                command=shown,
+                rc=result.rc,
+                stdout=result.stdout,
+                stderr=result.stderr,
+                doing=doing,
+            )
+        return result
+
+
+def _until(mark: str, on_line: Callable[[str], None]) -> Callable[[str], None]:
+    """Pass lines on, without the mark."""
+
+    def line(text: str) -> None:
+        before, found, _ = text.partition(mark)
+        if before or not found:
+            on_line(before)
+
+    return line
+
+
+def _split(raw: CommandResult, mark: str) -> CommandResult | None:
+    """The script's result without the mark; None if the mark is missing."""
+    before, found, after = raw.stdout.rpartition(mark)
+    code = after.strip()
+    return CommandResult(int(code), before, raw.stderr) if found and code.isdigit() else None
