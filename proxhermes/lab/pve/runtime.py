@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from proxhermes.lab.pve.errors import RuntimeFailure
 
-__all__ = ["ContainerSpec", "IdMap", "Log", "Mount", "Net", "Runtime", "RuntimeFailure", "Usage"]
+__all__ = ["ContainerSpec", "Detected", "IdMap", "Log", "Mount", "Net", "Runtime", "RuntimeFailure", "Usage"]
 
 Log = Callable[[str], None]
 """Takes one line of a task's log."""
@@ -78,6 +78,14 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Detected:
+    """What an unpacked template turned out to be, in Proxmox' words (`debian`, `amd64`)."""
+
+    ostype: str
+    arch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a running container uses: bytes, seconds, and `cpu` as a share of its cores (0…1)."""
 
@@ -97,7 +105,10 @@ class Runtime(Protocol):
     """The machine's side of a container. Paths are real: the core has already put its root folder before them."""
 
     def create_volume(self, path: Path, size: int, owner: int, log: Log) -> None:
-        """Make a volume of `size` bytes with a file system whose root belongs to `owner`:`owner` (host id)."""
+        """Make a volume of `size` bytes with a file system whose root belongs to `owner`:`owner` (host id).
+
+        The log gets mke2fs' lines (`Creating filesystem with …`).
+        """
 
     def resize_volume(self, path: Path, size: int, log: Log) -> None:
         """Grow a volume and its file system to `size` bytes, mounted or not."""
@@ -105,13 +116,14 @@ class Runtime(Protocol):
     def destroy_volume(self, path: Path) -> None:
         """Remove a volume; one that does not exist is no error."""
 
-    def populate(
-        self, spec: ContainerSpec, template: Path, ssh_public_keys: str | None, password: str | None, log: Log
-    ) -> None:
-        """Unpack `template` into the root volume with mapped owners, then the first set-up: host keys, keys, password.
+    def extract(self, spec: ContainerSpec, template: Path, log: Log) -> Detected:
+        """Unpack `template` into the root volume with mapped owners; the log gets tar's last line (`Total bytes …`).
 
-        The log gets tar's last line (`Total bytes read: …`) and the lines about SSH host keys.
+        Says what the unpacked system is, which becomes `ostype` and `arch` where the caller named none.
         """
+
+    def prepare(self, spec: ContainerSpec, ssh_public_keys: str | None, password: str | None, log: Log) -> None:
+        """First set-up of an unpacked system: new SSH host keys (logged), root's authorized_keys and password."""
 
     def start(self, spec: ContainerSpec, log: Log) -> None:
         """Write hostname, hosts, interfaces, resolv.conf, time zone into the guest, start it, return when init runs."""
@@ -120,7 +132,7 @@ class Runtime(Protocol):
         """End it at once and unmount."""
 
     def shutdown(self, vmid: int, timeout: int) -> None:
-        """Ask init to end, wait `timeout` seconds; raise RuntimeFailure when it still runs."""
+        """Ask init to end, wait `timeout` seconds; raise RuntimeFailure when it still runs (0: ask only, never raise)."""
 
     def is_running(self, vmid: int) -> bool:
         """Whether its init lives."""
