@@ -1,0 +1,280 @@
+"""The kinds of value that the inventory knows: each a type with its rule and the words for a mistake.
+
+Rules that are Proxmox's are taken from its API schema (`POST /nodes/{node}/lxc`) and named where they stand.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+MISTAKE: Final = "inventory"
+
+
+def mistake(message: str, allowed: str) -> PydanticCustomError:
+    """A validation error in our own words: what is wrong, and what is allowed instead."""
+    return PydanticCustomError(MISTAKE, "{text}", {"text": message, "allowed": allowed})
+
+
+class Model(BaseModel):
+    """What every block of the inventory is: unchangeable, without unknown keys, without silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def _matching(pattern: str, what: str, allowed: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise mistake(f"{value!r} is not {what}", allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _as_list(value: object) -> object:
+    """A single value stands for a list of one, where a list is expected."""
+    return value if isinstance(value, (list, tuple)) or value is None else [value]
+
+
+def _as_text(value: object) -> object:
+    """Ids and settings that look like numbers are text for the one who reads them."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item}]}, mode="validation")
+
+
+# --- Proxmox -----------------------------------------------------------------------------------------------------
+
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS: Final = rf"{_LABEL}(?:\.{_LABEL})*"
+_DNS_ALLOWED: Final = (
+    "letters, digits and inner hyphens, in parts of at most 63 joined by dots, as in `hermes` or `hermes.lan`"
+)
+
+NodeName = Annotated[str, _matching(_LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
+Hostname = Annotated[str, Field(max_length=255), _matching(_DNS, "a host name", _DNS_ALLOWED)]
+StorageId = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]",
+        "the name of a storage",
+        "a storage's name as Proxmox shows it, as in `local-lvm`",
+    ),
+]
+PoolId = Annotated[
+    str, _matching(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,2}", "the name of a pool", "as in `agents` or `ai/agents`")
+]
+Bridge = Annotated[
+    str,
+    _matching(
+        r"[-_.A-Za-z0-9]{1,15}", "the name of a bridge", "a bridge or SDN vnet of at most 15 characters: `vmbr0`"
+    ),
+]
+Template = Annotated[
+    str,
+    _matching(
+        r"(?:debian|ubuntu)-[0-9]+(?:\.[0-9]+)?|[A-Za-z][A-Za-z0-9_.-]*:vztmpl/[^/\s,]+",
+        "a template",
+        "a family (`debian-13`, `ubuntu-24.04`) or a volume (`local:vztmpl/debian-13-standard_13.6-1_amd64.tar.zst`)",
+    ),
+]
+Startup = Annotated[
+    str,
+    _matching(
+        r"(?:order=)?\d+(?:,(?:up|down)=\d+){0,2}|(?:up|down)=\d+(?:,(?:up|down)=\d+)?",
+        "a start-up order",
+        "`order=N,up=SECONDS,down=SECONDS`, as in `order=3,up=10`",
+    ),
+]
+Timezone = Annotated[
+    str,
+    _matching(
+        r"host|[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*){0,2}", "a time zone", "`host` or one as `Europe/Berlin`"
+    ),
+]
+
+
+def _tag(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_][a-z0-9_\-+.]*", value.lower()):  # PVE: JSONSchema.pm, pve-tag
+        raise mistake(f"{value!r} is not a tag", "letters, digits and _ - + . (the first one a letter, a digit or _)")
+    return value.lower()
+
+
+Tag = Annotated[str, AfterValidator(_tag)]
+Tags = Annotated[tuple[Tag, ...], Field(strict=False), AfterValidator(lambda tags: tuple(sorted(set(tags))))]
+
+
+def _mac(value: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}", value):  # PVE: JSONSchema.pm, mac-addr
+        raise mistake(
+            f"{value!r} is not a hardware address for a guest", "a unicast MAC address, as in `BC:24:11:00:00:01`"
+        )
+    return value.upper()
+
+
+Mac = Annotated[str, AfterValidator(_mac)]
+
+
+def _ip_config(value: str) -> str:
+    allowed = "`dhcp`, or an IPv4 address with its prefix, as in `10.1.10.50/24`"
+    if value == "dhcp":
+        return value
+    try:
+        interface = ipaddress.IPv4Interface(value)
+    except ValueError:
+        raise mistake(f"{value!r} is not an address for the container", allowed) from None
+    network = interface.network
+    if "/" not in value or not value.rpartition("/")[2].isdigit():
+        raise mistake(f"{value!r} has no prefix length", allowed)
+    if network.prefixlen < 31 and interface.ip in (network.network_address, network.broadcast_address):
+        raise mistake(f"{value!r} is the network's own or its broadcast address, not a host's", allowed)
+    return value
+
+
+IpConfig = Annotated[str, AfterValidator(_ip_config)]
+
+
+def _ip_address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise mistake(f"{value!r} is not an IP address", "an IPv4 or IPv6 address, as in `10.1.10.1`") from None
+
+
+def _ipv4_address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise mistake(f"{value!r} is not an IPv4 address", "an address alone, as in `10.1.10.1`") from None
+
+
+IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
+Nameservers = Annotated[
+    tuple[Annotated[str, AfterValidator(_ip_address)], ...],
+    Field(strict=False),
+    BeforeValidator(_as_list),
+    _one_or_many({"type": "string"}),
+]
+SearchDomains = Annotated[
+    tuple[Hostname, ...], Field(strict=False), BeforeValidator(_as_list), _one_or_many({"type": "string"})
+]
+
+
+def _public_key(value: str) -> str:
+    allowed = "a line of an OpenSSH .pub file: `ssh-ed25519 AAAA… comment`"
+    if "PRIVATE KEY" in value:
+        raise mistake("this is a private key, which never belongs here", allowed)
+    if not re.fullmatch(r"(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA[A-Za-z0-9+/=]+(?: [^\r\n]*)?", value.strip()):
+        raise mistake("this is not a public SSH key", allowed)
+    return value.strip()
+
+
+PublicKeys = Annotated[tuple[Annotated[str, AfterValidator(_public_key)], ...], Field(strict=False)]
+
+# --- addresses, names and ids ------------------------------------------------------------------------------------
+
+
+def split_url(value: str, schemes: tuple[str, ...], example: str) -> str:
+    """`value` without its trailing slash if it is a URL of one of `schemes` without a password in it."""
+    allowed = f"a URL as {example}"
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise mistake("this is not a URL", allowed) from None
+    if url.username is not None or url.password is not None:
+        raise mistake("a URL here carries no user and password", allowed)  # not repeated: it holds a secret
+    if url.scheme not in schemes or not url.hostname or re.search(r"[\s,]", value) or port == 0:
+        raise mistake(f"{value!r} is not a URL of the kind {' or '.join(schemes)}", allowed)
+    if url.query or url.fragment:
+        raise mistake("a URL here ends with its path, without `?` or `#`", allowed)
+    return value.rstrip("/")
+
+
+def _api_url(value: str) -> str:
+    url = split_url(value, ("https",), "https://192.168.1.10:8006").removesuffix("/api2/json").rstrip("/")
+    if urlsplit(url).path:
+        raise mistake("the API's URL has no path", "https://HOST:8006")
+    return url
+
+
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+HttpUrl = Annotated[str, AfterValidator(lambda value: split_url(value, ("http", "https"), "http://10.1.10.22:4000/v1"))]
+
+
+def _token_id(value: str) -> str:
+    allowed = "USER@REALM!NAME, as in `hermes@pve!proxhermes`; its secret goes to `token_secret`"
+    if "=" in value:  # the form with the secret, which other tools take
+        raise mistake("a token's secret is never written here", allowed)
+    if not re.fullmatch(r"[^\s:/!@]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+", value):
+        raise mistake("this is not the id of an API token", allowed)  # not repeated: it may be the secret itself
+    return value
+
+
+TokenId = Annotated[str, AfterValidator(_token_id)]
+
+
+def _fingerprint(value: str) -> str:
+    digits = value.replace(":", "").upper()
+    if not re.fullmatch(r"[0-9A-F]{64}", digits):
+        raise mistake(
+            "this is not a SHA-256 fingerprint",
+            "32 pairs of hex digits joined by colons, as Proxmox shows under Certificates",
+        )
+    return ":".join(digits[i : i + 2] for i in range(0, 64, 2))
+
+
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+Host = Annotated[str, _matching(rf"{_DNS}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", "a host", "a name or an IP address")]
+UnixUser = Annotated[str, _matching(r"[a-z_][a-z0-9_-]*[$]?", "a user's name", "a name as in `root`")]
+Jump = Annotated[
+    str,
+    _matching(
+        rf"(?:[a-z_][a-z0-9_-]*@)?(?:{_DNS})(?::[0-9]{{1,5}})?",
+        "a jump host",
+        "[USER@]HOST[:PORT], as in `admin@gate:22`",
+    ),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+VariableName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "letters, digits and _, no digit first"
+    ),
+]
+
+
+def _one_line(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise mistake(
+            "the value holds a line break or a control character", "one line of text: it becomes a line of .env"
+        )
+    return value
+
+
+EnvValue = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_one_line),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}, mode="validation"),
+]
+
+
+def _id(value: str) -> str:
+    if not re.fullmatch(r"[^\s,\x00-\x1f\x7f]+", value):
+        raise mistake(f"{value!r} is not an id", "one id or name without blanks and commas; several make a list")
+    return value
+
+
+_ID_SCHEMA: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+ChatId = Annotated[str, BeforeValidator(_as_text), AfterValidator(_id), WithJsonSchema(_ID_SCHEMA, mode="validation")]
+ChatIds = Annotated[tuple[ChatId, ...], Field(strict=False), BeforeValidator(_as_list), _one_or_many(_ID_SCHEMA)]
