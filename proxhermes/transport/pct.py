@@ -19,7 +19,7 @@ Bundle = Mapping[str, tuple[bytes, int]]
 
 
 def set_config(vmid: int, options: Mapping[str, str], delete: Collection[str] = ()) -> Command:
-    """`pct set`: change options of a container's configuration (`{"mp0": "/srv/a,mp=/data"}`), drop those in `delete`."""
+    """`pct set`: change options of the configuration (`{"mp0": "/srv/a,mp=/data"}`), drop those in `delete`."""
     words = ["pct", "set", str(vmid)]
     for name, value in options.items():
         words += [f"--{name}", value]
@@ -147,5 +147,5 @@ def _until(mark: str, on_line: Callable[[str], None]) -> Callable[[str], None]:
 def _split(raw: CommandResult, mark: str) -> CommandResult | None:
     """The script's result without the mark; None if the mark is missing."""
     before, found, after = raw.stdout.rpartition(mark)
-    code = after.strip()
+    code = after.partition("\n")[0].strip()
     return CommandResult(int(code), before, raw.stderr) if found and code.isdigit() else None
