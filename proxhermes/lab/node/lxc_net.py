@@ -1,0 +1,34 @@
+"""Network cards of a running guest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from proxhermes.lab.node.process import run
+from proxhermes.lab.pve.runtime import Net
+
+
+def replace(vmid: int, pid: int, net: Net) -> None:
+    """Make the guest's card `net.index` what `net` says; its ifupdown brings it up as /etc/network/interfaces has it.
+
+    When nothing but the bridge differs the cable is moved; otherwise the card is made anew.
+    """
+    outside, name = f"veth{vmid}i{net.index}", net.options.get("name", f"eth{net.index}")
+    enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
+    address = Path("/sys/class/net", outside)
+    wanted = net.options.get("hwaddr", "").lower()
+    shown = run([*enter, "ip", "-o", "link", "show", name], check=False).stdout
+    if address.exists() and wanted and wanted in shown:
+        run(["ip", "link", "set", outside, "master", net.options["bridge"]])
+    else:
+        if address.exists():
+            run(["ip", "link", "del", outside])
+        peer = ["type", "veth", "peer", "name", name, "netns", str(pid)]
+        hardware = ["address", wanted] if wanted else []
+        run(["ip", "link", "add", outside, *peer[:2], *peer[2:5], *hardware, *peer[5:]])
+        run(["ip", "link", "set", outside, "master", net.options["bridge"], "up"])
+        run([*enter, "ip", "link", "set", name, "up"])
+    if "mtu" in net.options:
+        run([*enter, "ip", "link", "set", name, "mtu", net.options["mtu"]])
+    again = f"ifdown --force {name}; ifup {name}"
+    run(["lxc-attach", "-n", str(vmid), "--clear-env", "--", "sh", "-c", again], check=False, timeout=60)

@@ -1,0 +1,40 @@
+"""What kind of machine the node stands on, and what kind of guest lies in a root file system."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from proxhermes.lab.node.lxc_config import Machine
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def look(cgroup_parent: str) -> Machine:
+    """Read what matters from /sys."""
+    pure = (CGROUPS / "cgroup.controllers").exists()
+    apparmor = Path("/sys/module/apparmor/parameters/enabled")
+    return Machine(
+        cgroup_parent=cgroup_parent,
+        pure_cgroup2=pure,
+        apparmor=apparmor.exists() and apparmor.read_text().strip() == "Y",
+        processors=os.cpu_count() or 1,
+        swap_accounting=pure or (CGROUPS / "memory/memory.memsw.limit_in_bytes").exists(),
+    )
+
+
+def hierarchies() -> list[Path]:
+    """The mount points of all cgroup hierarchies, v1 and v2."""
+    lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return [Path(words[4]) for words in lines if words[words.index("-") + 1] in ("cgroup", "cgroup2")]
+
+
+def guest_systemd_version(rootfs: Path) -> int | None:
+    """The major version of the systemd in a guest's files, from the name of its shared library; None without one."""
+    for pattern in ("usr/lib/*/systemd/libsystemd-shared-*.so", "usr/lib/systemd/libsystemd-shared-*.so"):
+        for file in rootfs.glob(pattern):
+            found = re.match(r"libsystemd-shared-(\d+)", file.name)
+            if found:
+                return int(found.group(1))
+    return None
