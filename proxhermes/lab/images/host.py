@@ -1,4 +1,4 @@
-"""What a build takes over from this machine: its Debian mirror, its extra certificate authorities, its package index."""
+"""What a build takes over from this machine: its Debian mirror, its extra authorities, its package index."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def extra_authorities(
     bundle: Path = Path("/etc/ssl/certs/ca-certificates.crt"),
     shipped: Path = Path("/usr/share/ca-certificates"),
 ) -> tuple[str, ...]:
-    """Certificates this machine trusts beyond those that Debian ships, as PEM texts (an inspecting proxy's, usually)."""
+    """Certificates this machine trusts beyond those that Debian ships, as PEM texts (a company's, usually)."""
     if not bundle.is_file():
         return ()
     known = {pem for path in shipped.rglob("*.crt") for pem in _certificates(path.read_text())}
@@ -89,7 +89,7 @@ def pip_environment(
     found = {}
     for option in ("index-url", "extra-index-url", "trusted-host"):
         variable = f"PIP_{option.upper().replace('-', '_')}"
-        value = environ.get(variable) or settings.get("global", option, fallback="")
+        value = environ.get(variable) or settings.get("global", option, fallback=None) or ""
         # An index in a folder of this machine does not exist in there.
         words = [word for word in value.split() if not word.startswith(("file:", "/"))]
         if words:

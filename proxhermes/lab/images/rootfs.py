@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from proxhermes.lab.images.cache import Workbench
-from proxhermes.lab.images.host import Mirror, extra_authorities
+from proxhermes.lab.images.host import Mirror, extra_authorities, pip_environment
 
 SUITE = "trixie"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -45,7 +46,7 @@ def unpack(bench: Workbench, archive: Path, root: Path) -> Path:
 
 
 def pack(bench: Workbench, root: Path, archive: Path, exclude: Sequence[str] = ()) -> Path:
-    """Pack `root` into a `.tar.zst`; the contents of dev, proc, run, sys and tmp stay out, as in Proxmox's templates."""
+    """Pack `root` into a `.tar.zst`; the contents of dev, proc, run, sys and tmp stay out."""
     tidy(root)
     excludes = [f"--exclude=./{name}" for name in ("dev/*", "proc/*", "run/*", "sys/*", "tmp/*", *exclude)]
     bench.run(["tar", "--numeric-owner", "--sort=name", "--anchored", "--wildcards", *excludes, "-C", root,
@@ -114,3 +115,25 @@ def tidy(root: Path) -> None:
     # Empty means: make a new one at the first start, and do not take that for a "first boot".
     (root / "etc/machine-id").touch()
     (root / "etc/resolv.conf").touch()
+
+
+def make_venv(bench: Workbench, root: Path, venv: str, requirements: Sequence[str], unused: Sequence[str] = ()) -> None:
+    """Make a virtual environment inside the guest and install `requirements` from the package index.
+
+    Ends up compiled and without pip: nothing in it is written at run time, and a start compiles nothing.
+
+    :param venv: its absolute path in the guest, whose python3-venv package must be installed
+    :param unused: paths (with wildcards) under site-packages to leave out
+    """
+    enter(bench, root, ["python3", "-m", "venv", venv])
+    enter(bench, root, [f"{venv}/bin/pip", "install", "-q", "--no-compile", *requirements], env=pip_environment())
+    enter(bench, root, [f"{venv}/bin/pip", "uninstall", "-q", "-y", "pip"])
+    enter(bench, root, ["find", venv, "-type", "d", "(", "-name", "tests", "-o", "-name", "__pycache__", ")",
+                        "-prune", "-exec", "rm", "-r", "{}", "+"])  # fmt: skip
+    for pattern in unused:
+        for path in root.glob(f"{venv.lstrip('/')}/lib/python3*/site-packages/{pattern}"):
+            shutil.rmtree(path)
+    # Unchecked: valid whatever times unpacking gives the sources.
+    enter(bench, root, ["python3", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+                        f"{venv}/lib"])  # fmt: skip
+    enter(bench, root, ["apt-get", "purge", "-q", "-y", "--auto-remove", "python3-venv"])
