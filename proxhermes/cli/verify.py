@@ -1,0 +1,82 @@
+"""`proxhermes verify`: the checks, as lines, as JSON, as JUnit XML."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxhermes.inventory.models import Agent
+    from proxhermes.verify.model import Report
+
+
+@click.command(cls=Command)
+@agents_argument
+@json_option
+@click.option(
+    "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a JUnit XML report there."
+)
+@click.option("--only", multiple=True, metavar="ID", help="Ask only this check, or this layer's; may be repeated.")
+@click.option("--skip", multiple=True, metavar="ID", help="Leave out this check, or this layer's; may be repeated.")
+@pass_context
+def verify(
+    context: Context, agents: tuple[int, ...], junit: Path | None, only: tuple[str, ...], skip: tuple[str, ...]
+) -> None:
+    """Prove that AGENT works, from the container to an answer of the model.
+
+    Writes a test file on each mount and removes it, and asks the model two short questions. Exit code 4 if any check
+    fails; warnings do not count.
+
+    \b
+    Layers and ids: container.running, host.mounts, engine.docker, hermes.answer, …
+    (`--only nonsense` lists them all)
+    """
+    verify_agents(context, context.agents(agents), only, skip, junit)
+
+
+def verify_agents(
+    context: Context,
+    agents: Sequence[Agent],
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    junit: Path | None = None,
+) -> None:
+    """Verify each agent and write the reports that were asked for. Raises VerificationFailed if a check failed."""
+    from proxhermes.errors import VerificationFailed
+    from proxhermes.transport.doors import Doors
+    from proxhermes.verify.checks import CHECKS
+    from proxhermes.verify.model import Verdict
+    from proxhermes.verify.report import as_dict, as_junit
+    from proxhermes.verify.runner import run_checks, select
+    from proxhermes.verify.scene import Scene
+
+    chosen = select(CHECKS, only, skip)
+    wanted = frozenset(check.id for check in chosen)
+    reports: list[Report] = []
+    for agent in agents:
+        events = context.events.for_agent(agent.vmid)
+        with Doors(context.inventory.nodes[agent.node], events, agent.node) as doors:
+            scene = Scene(agent, doors, events, wanted)
+            try:
+                report = run_checks(scene, chosen, events)
+            finally:
+                scene.close()
+        reports.append(report)
+        counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))
+        events.note(f"verified: {counts}")
+    if context.json:
+        click.echo(json.dumps(as_dict(reports), indent=2))
+    if junit:
+        junit.write_text(as_junit(reports), encoding="utf-8")
+    bad = [result.check.id for report in reports for result in report if result.failed]
+    if bad:
+        raise VerificationFailed(
+            f"{len(bad)} of {sum(len(r.results) for r in reports)} checks failed: {', '.join(bad)}"
+        )

@@ -1,0 +1,94 @@
+"""Is the container what the inventory asks for, and does it run?"""
+
+from __future__ import annotations
+
+from proxhermes.facts import properties
+from proxhermes.plan.model import Layer
+from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
+from proxhermes.verify.scene import Scene
+
+
+def _running(scene: Scene) -> Finding:
+    container = scene.container
+    if not container.exists:
+        return failed(f"no container {container.vmid} on {container.node}", f"proxhermes create {container.vmid}")
+    if not container.running:
+        return failed("it is stopped", f"proxhermes create {container.vmid} starts it")
+    return passed(f"running for {container.uptime} s")
+
+
+def _address(scene: Scene) -> Finding:
+    if not scene.container.running:
+        return skipped("the container does not run")
+    if not scene.container.addresses:
+        return failed("net0 has no address", "is there a DHCP server on the bridge, and does the VLAN match?")
+    return passed(", ".join(scene.container.addresses))
+
+
+def _unprivileged(scene: Scene) -> Finding:
+    if not properties.flag(scene.container.config.get("unprivileged", "")):
+        return failed("it is privileged: root inside is root on the node", "Proxmox cannot change that in place")
+    root = scene.idmap.to_host("u", 0)
+    return passed(f"root inside is {root} on the node") if root else failed("root inside is mapped to the node's root")
+
+
+def _features(scene: Scene) -> Finding:
+    found = properties.parse(scene.container.config.get("features", ""))
+    wanted = {name for name in ("nesting", "keyctl") if getattr(scene.agent.features, name)}
+    lacking = sorted(name for name in wanted if not properties.flag(found.get(name, "")))
+    text = scene.container.config.get("features", "none")
+    if not lacking:
+        return passed(text)
+    if "features" in scene.container.pending:
+        return failed(f"{', '.join(lacking)} waits for a reboot", f"proxhermes create {scene.agent.vmid}")
+    return failed(f"{', '.join(lacking)} missing ({text})", f"proxhermes create {scene.agent.vmid} sets them as root")
+
+
+def _onboot(scene: Scene) -> Finding:
+    found = properties.flag(scene.container.config.get("onboot", ""))
+    text = "starts with the node" if found else "does not start with the node"
+    if found == scene.agent.onboot:
+        return passed(text)
+    return failed(text + ", against the inventory", f"proxhermes create {scene.agent.vmid}")
+
+
+def _pending(scene: Scene) -> Finding:
+    waiting = ", ".join(sorted(scene.container.pending))
+    if not waiting:
+        return passed("nothing waits for a reboot")
+    return warned(f"waiting for a reboot: {waiting}", f"proxhermes create {scene.agent.vmid} reboots it")
+
+
+def _mounts(scene: Scene) -> Finding:
+    present = {}
+    for key, value in scene.container.config.items():
+        if key.startswith("mp") and key[2:].isdigit():
+            point = properties.parse(value, "volume")
+            present[point.get("mp")] = (key, point)
+    wrong = []
+    for mount in scene.agent.mounts:
+        key, point = present.get(mount.guest, (None, {}))
+        if key is None:
+            wrong.append(f"{mount.guest} is not mounted")
+        elif point.get("volume") != mount.host:
+            wrong.append(f"{key} brings {point.get('volume')} to {mount.guest}, not {mount.host}")
+        elif properties.flag(point.get("ro", "")) != mount.read_only:
+            wrong.append(f"{key} is {'writable' if mount.read_only else 'read-only'}")
+        elif key in scene.container.pending:
+            wrong.append(f"{key} waits for a reboot")
+    if wrong:
+        return failed("; ".join(wrong), f"proxhermes create {scene.agent.vmid}")
+    if not scene.agent.mounts:
+        return skipped("the inventory has no mounts")
+    return passed(", ".join(f"{mount.host} → {mount.guest}" for mount in scene.agent.mounts))
+
+
+CHECKS = (
+    Check("container.running", Layer.CONTAINER, "Does the container run?", _running),
+    Check("container.address", Layer.CONTAINER, "Has it an address?", _address),
+    Check("container.unprivileged", Layer.CONTAINER, "Is it unprivileged?", _unprivileged),
+    Check("container.onboot", Layer.CONTAINER, "Does it start with the node, as wanted?", _onboot),
+    Check("host.features", Layer.HOST, "Has it the features that Docker needs?", _features),
+    Check("host.mounts", Layer.HOST, "Are the host folders mounted as wanted?", _mounts),
+    Check("host.pending", Layer.HOST, "Is every change in force?", _pending),
+)

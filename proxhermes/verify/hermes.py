@@ -1,0 +1,214 @@
+"""Does the agent run, does it read what we wrote, does it get answers, and is it closed to the outside?"""
+
+from __future__ import annotations
+
+import re
+
+from proxhermes.hermes import layout
+from proxhermes.plan.model import Layer
+from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
+from proxhermes.verify.scene import Scene, listeners
+
+
+def _container(scene: Scene) -> Finding:
+    answer = scene.guest.answer("inspect")
+    if not answer.ok:
+        return failed(
+            f"no container {layout.CONTAINER}: {answer.last_words}", f"proxhermes bootstrap {scene.agent.vmid}"
+        )
+    running, restarts, since, image, *_ = (answer.out.split("|") + [""] * 5)[:5]
+    if running != "true":
+        return failed(f"{layout.CONTAINER} is not running", f"in the guest: docker logs {layout.CONTAINER}")
+    if restarts != "0":
+        return failed(
+            f"{layout.CONTAINER} was restarted {restarts} times by Docker: it keeps dying",
+            f"in the guest: docker logs {layout.CONTAINER}",
+        )
+    return passed(f"{image}, up since {since[:19]}, no restarts")
+
+
+def _gateway(scene: Scene) -> Finding:
+    answer = scene.guest.answer("gateway")
+    state = scene.guest.json("state") or {}
+    said = next((line.strip() for line in answer.out.splitlines() if "ateway" in line), answer.last_words)
+    # `gateway status` ends with 0 either way; only its words tell (Hermes 0.19).
+    if not re.search(r"✓ Gateway is running", answer.out):
+        return failed(said, f"in the guest: docker logs {layout.CONTAINER}")
+    if state.get("gateway_state") != "running":
+        return failed(f"the gateway's own state is {state.get('gateway_state')!r}: {state.get('exit_reason') or said}")
+    version = scene.guest.answer("version").out.splitlines()
+    return passed(f"{said.lstrip('✓ ')}; {version[0] if version else 'version unknown'}")
+
+
+def _platforms(scene: Scene) -> Finding:
+    state = scene.guest.json("state")
+    if state is None:
+        return failed("the gateway left no readable state", f"in the guest: docker logs {layout.CONTAINER}")
+    platforms = state.get("platforms") or {}
+    wanted = [name for name in ("telegram", "discord", "slack") if getattr(scene.agent.messaging, name)]
+    lines, bad = [], False
+    for name in dict.fromkeys([*wanted, *platforms]):
+        entry = platforms.get(name) or {}
+        connected = entry.get("state") == "connected"
+        bad |= not connected
+        why = entry.get("error_message") or entry.get("error_code")
+        lines.append(f"{name} {entry.get('state') or 'absent'}" + (f" ({why})" if why and not connected else ""))
+    if bad:
+        return failed("; ".join(lines), "is the bot's token right, and does the guest reach the platform?")
+    return passed("; ".join(lines)) if lines else skipped("no platform is enabled")
+
+
+def _parsed(scene: Scene) -> Finding:
+    litellm = scene.agent.litellm
+    wanted = {"base_url": litellm.base_url, "model": litellm.model}
+    for name, value in wanted.items():
+        answer = scene.guest.answer(name)
+        found = answer.out.strip().splitlines()[-1].strip() if answer.out.strip() else ""
+        if not answer.ok or found != value:
+            return failed(
+                f"Hermes reads {found or answer.last_words!r} where the inventory says {value!r}",
+                f"proxhermes bootstrap {scene.agent.vmid}",
+            )
+        if "Failed to parse" in answer.err:
+            return failed(f"Hermes cannot parse its config.yaml: {answer.last_words}")
+    return passed(f"Hermes itself reads {litellm.model} at {litellm.base_url}")
+
+
+def _files(scene: Scene) -> Finding:
+    uid, gid = str(scene.agent.hermes.uid), str(scene.agent.hermes.gid)
+    wrong = []
+    for line in scene.guest.text("files").splitlines():
+        mode, owner, group, name = line.split("|", 3)
+        short = name.rsplit("/", 1)[-1] or name
+        if mode == "missing":
+            wrong.append(f"{short} is missing")
+            continue
+        if (owner, group) != (uid, gid):
+            wrong.append(f"{short} belongs to {owner}:{group}, not {uid}:{gid}")
+        bits = int(mode, 8)
+        if short == ".env" and bits & 0o177:
+            wrong.append(f".env has mode {mode}, not 600")
+        elif bits & 0o007 and short == "config.yaml":
+            wrong.append(f"config.yaml has mode {mode}: others may read it")
+    strangers = scene.guest.text("strangers").splitlines()
+    if strangers:
+        wrong.append(f"{len(strangers)} files of others in its home, such as {strangers[0]}")
+    if wrong:
+        return failed("; ".join(wrong), f"proxhermes bootstrap {scene.agent.vmid}")
+    return passed(f".env 600, config.yaml closed to others, all of {uid}:{gid}")
+
+
+def _litellm_reached(scene: Scene) -> Finding:
+    answer = scene.guest.answer("litellm")
+    probe = scene.guest.json("litellm")
+    if probe is None:
+        return failed(f"the probe did not run in the agent's container: {answer.last_words}")
+    url = probe["base_url"]
+    if probe["alive"] != 200:
+        said = probe["alive_text"] if probe["alive"] == 0 else f"HTTP {probe['alive']}"
+        return failed(
+            f"LiteLLM at {url} does not answer: {said}", "is it running, and routed from the agent's network?"
+        )
+    return passed(f"{url} is alive, seen from inside the agent's container")
+
+
+def _litellm_key(scene: Scene) -> Finding:
+    probe = scene.guest.json("litellm")
+    if probe is None or probe["alive"] != 200:
+        return skipped("LiteLLM was not reached")
+    if not probe["has_key"]:
+        return failed("the agent has no key: LITELLM_API_KEY is not in its .env")
+    if probe["keyed"] != 200:
+        return failed(
+            f"LiteLLM refuses the key: HTTP {probe['keyed']} {probe['keyed_text']}",
+            "check litellm.api_key; a key that LiteLLM does not know answers 400 or 401",
+        )
+    return passed("the key is accepted")
+
+
+def _litellm_closed(scene: Scene) -> Finding:
+    probe = scene.guest.json("litellm")
+    if probe is None or probe["alive"] != 200:
+        return skipped("LiteLLM was not reached")
+    if probe["bare"] == 200:
+        return warned("LiteLLM answers without a key", "set general_settings.master_key in LiteLLM")
+    return passed(f"without a key: HTTP {probe['bare']}")
+
+
+def _litellm_model(scene: Scene) -> Finding:
+    probe = scene.guest.json("litellm")
+    if probe is None or probe["keyed"] != 200:
+        return skipped("LiteLLM did not list its models")
+    wanted, models = scene.agent.litellm.model, probe["models"]
+    if wanted not in models:
+        return failed(f"LiteLLM has no model {wanted!r}; it has: {', '.join(models) or 'none'}", "litellm.model")
+    return passed(f"{wanted} is one of {len(models)}")
+
+
+def _answer(scene: Scene) -> Finding:
+    answer = scene.dialogue.answer("answer")
+    if answer.rc == 124:
+        return failed("no answer in time", "is the model behind LiteLLM slow or down?")
+    if not answer.ok:
+        return failed(f"the model could not be asked: {answer.last_words}", "look at hermes.litellm-* above")
+    if scene.word not in answer.out:
+        return warned(
+            f"it answered, but not what it was asked for: {answer.last_words[:120]!r}", "a weak model, perhaps"
+        )
+    return passed(f"asked for {scene.word}, answered {answer.out.strip().splitlines()[-1].strip()!r}")
+
+
+def _tool(scene: Scene) -> Finding:
+    answer = scene.dialogue.answer("tool")
+    if not scene.agent.mounts:
+        return skipped("the inventory has no mounts on which the node could see a file")
+    mount = scene.agent.mounts[0]
+    seen = scene.node.text("tool.0").splitlines()
+    if mount.read_only:
+        return skipped(f"{mount.guest} is read-only")
+    if not seen:
+        why = answer.last_words if not answer.ok else f"the agent said {answer.last_words[:120]!r}"
+        return failed(f"no file of the agent appeared in {mount.host} on the node; {why}", "does the model call tools?")
+    owner = ":".join(seen[0].split("|")[:2])
+    if len(seen) < 2 or seen[1].strip() != scene.nonce:
+        return failed(f"the agent's file in {mount.host} does not hold what it was asked to write")
+    return passed(f"the agent's tool call wrote a file that the node sees in {mount.host}, owned by {owner}")
+
+
+def _closed(scene: Scene) -> Finding:
+    if scene.address is None:
+        return skipped("the guest has no address to try")
+    opened = {int(port) for port in scene.node.text("open").split()}
+    published = _published(scene)
+    names = dict(listeners(scene.guest.text("listeners")))
+    # The guest's own services (a template's sshd) are the operator's business, and are named.
+    own = {port for port in opened if names.get(port) not in (None, "unknown", "docker-proxy")}
+    stray = sorted(opened - published - own)
+    if stray:
+        return failed(
+            f"reachable from the node without being published: {', '.join(map(str, stray))}",
+            "remove it from compose, or list it under hermes.ports if it is wanted",
+        )
+    told = [f"{port} ({names.get(port, 'published')})" for port in sorted(opened)]
+    return passed("reachable from the node: " + (", ".join(told) or "nothing"))
+
+
+def _published(scene: Scene) -> set[int]:
+    """The host ports that the inventory publishes: `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`."""
+    return {int(entry.split("/")[0].split(":")[-2]) for entry in scene.agent.hermes.ports}
+
+
+CHECKS = (
+    Check("hermes.container", Layer.HERMES, "Does the agent's container run, without restarts?", _container),
+    Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
+    Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
+    Check("hermes.config", Layer.HERMES, "Does Hermes read the configuration that we wrote?", _parsed),
+    Check("hermes.files", Layer.HERMES, "Are secrets and files closed and owned by the agent?", _files),
+    Check("hermes.litellm-reached", Layer.HERMES, "Does the agent reach LiteLLM?", _litellm_reached),
+    Check("hermes.litellm-key", Layer.HERMES, "Does LiteLLM accept its key?", _litellm_key),
+    Check("hermes.litellm-closed", Layer.HERMES, "Does LiteLLM refuse without a key?", _litellm_closed),
+    Check("hermes.litellm-model", Layer.HERMES, "Does LiteLLM list the model?", _litellm_model),
+    Check("hermes.answer", Layer.HERMES, "Does a prompt come back answered through LiteLLM?", _answer),
+    Check("hermes.tool", Layer.HERMES, "Does a file that the agent writes appear on the node?", _tool),
+    Check("hermes.ports", Layer.HERMES, "Is nothing reachable that is not published?", _closed),
+)

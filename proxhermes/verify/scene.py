@@ -1,0 +1,222 @@
+"""What the checks look at: each source is asked once, when the first check needs it, and never again.
+
+Sources, in the order in which they are asked: the API (token), the guest in one round trip, the dialogue with the
+agent in another, and at last the node, which sees and removes every file that the others left.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from proxhermes.errors import ProxhermesError
+from proxhermes.hermes import layout
+from proxhermes.plan import idmap
+from proxhermes.transport.command import Command
+from proxhermes.transport.scripts import script
+
+if TYPE_CHECKING:
+    from proxhermes.events import Events
+    from proxhermes.facts.container import ContainerFacts
+    from proxhermes.inventory.models import Agent
+    from proxhermes.transport.doors import Doors
+
+# Hermes retries a dead model for about 25 s before it gives up; a slow model thinks for a while.
+ANSWER_SECONDS = 180
+# The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
+HERMES_PORTS = (8642, 9119)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed on either stream, and its code; `missing` if it was not run."""
+
+    out: str
+    err: str
+    rc: int | None
+
+    @property
+    def ok(self) -> bool:
+        return self.rc == 0
+
+    @property
+    def last_words(self) -> str:
+        """The last line that says something, for an evidence."""
+        lines = [line.strip() for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
+        return lines[-1] if lines else f"code {self.rc}, no output"
+
+
+class Answers:
+    """Lines of `NAME BASE64`, as the verification scripts print them."""
+
+    def __init__(self, text: str) -> None:
+        self._values = dict(_decode(text))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def text(self, name: str) -> str:
+        """The value, stripped; empty if the script did not give it."""
+        return self._values.get(name, "").strip()
+
+    def answer(self, name: str) -> Answer:
+        rc = self.text(f"{name}.rc")
+        return Answer(self.text(name), self.text(f"{name}.err"), int(rc) if rc.isdigit() else None)
+
+    def json(self, name: str) -> Mapping[str, Any] | None:
+        """The value as a JSON object; None if it is absent or none."""
+        try:
+            value = json.loads(self.text(name))
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+def _decode(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for line in text.splitlines():
+        name, _, encoded = line.partition(" ")
+        try:
+            pairs.append((name, base64.b64decode(encoded, validate=True).decode(errors="replace")))
+        except (binascii.Error, ValueError):
+            continue  # a line that a login script or a locale warning put between ours
+    return pairs
+
+
+class Scene:
+    """One agent under verification.
+
+    `wants` names what may be asked of the guest, so that a run with `--only` neither talks to the model nor writes
+    files that nobody will look at.
+    """
+
+    def __init__(self, agent: Agent, doors: Doors, events: Events, wants: frozenset[str]) -> None:
+        self.agent = agent
+        self.doors = doors
+        self.nonce = secrets.token_hex(6)
+        self._events = events
+        self._wants = wants
+
+    def wants(self, check_id: str) -> bool:
+        return check_id in self._wants
+
+    @cached_property
+    def container(self) -> ContainerFacts:
+        from proxhermes.facts.container import read_container
+
+        with self._events.step("asking the API"):
+            return read_container(self.doors.pve, self.agent.node, self.agent.vmid, self._events)
+
+    @cached_property
+    def idmap(self) -> idmap.IdMap:
+        return idmap.from_lxc(self.container.lxc)
+
+    @property
+    def address(self) -> str | None:
+        return next(iter(self.container.addresses), None)
+
+    def _require_running(self) -> None:
+        if not self.container.running:
+            what = "is not running" if self.container.exists else "does not exist"
+            raise ProxhermesError(f"container {self.agent.vmid} {what}")
+
+    @cached_property
+    def guest(self) -> Answers:
+        """The guest's answers; leaves a test file per mount by root and by the agent."""
+        self._require_running()
+        agent = self.agent
+        bundle = {name: (script(name), 0o600) for name in ("guest-verify.sh", "litellm-probe.py")}
+        writes = self.wants("host.root-writes") or self.wants("host.agent-writes")
+        mounts = [mount.guest for mount in agent.mounts] if writes else []
+        args = [layout.CONTAINER, layout.home(agent), str(agent.hermes.uid), str(agent.hermes.gid), self.nonce, *mounts]
+        with self._events.step("asking the guest"):
+            result = self.doors.guest(agent.vmid).run(
+                bundle, "guest-verify.sh", args, timeout=420, doing=f"verifying agent {agent.vmid} from inside"
+            )
+        return Answers(result.stdout)
+
+    @property
+    def tool_file(self) -> str:
+        """Where the agent is asked to write: on its first mount, else in its own home."""
+        folder = self.agent.mounts[0].guest if self.agent.mounts else layout.CONTAINER_HOME
+        return f"{folder}/.proxhermes-verify-{self.nonce}-tool"
+
+    @property
+    def _tool_prompt(self) -> str:
+        return (
+            "Use your terminal tool to run exactly this command: "
+            f"echo {self.nonce} > {shlex.quote(self.tool_file)} . Then reply with exactly: done"
+        )
+
+    @cached_property
+    def dialogue(self) -> Answers:
+        """The agent's answers to the prompts that the wanted checks need."""
+        _ = self.guest  # in order: files first, then talk
+        prompts = {
+            "hermes.answer": ("answer", f"Reply with exactly: {self.word}"),
+            "hermes.tool": ("tool", self._tool_prompt),
+        }
+        args = [layout.CONTAINER]
+        for check_id, (name, prompt) in prompts.items():
+            if self.wants(check_id):
+                args += [name, str(ANSWER_SECONDS), prompt]
+        bundle = {"guest-dialogue.sh": (script("guest-dialogue.sh"), 0o600)}
+        with self._events.step("talking to the agent"):
+            result = self.doors.guest(self.agent.vmid).run(
+                bundle, "guest-dialogue.sh", args, timeout=2 * ANSWER_SECONDS + 60, doing="talking to the agent"
+            )
+        return Answers(result.stdout)
+
+    @property
+    def word(self) -> str:
+        """What the model is asked to say; made anew each time, so that no cache and no log can have it."""
+        return f"PROOF-{self.nonce}"
+
+    @cached_property
+    def node(self) -> Answers:
+        """What the node sees of the test files, and which of the guest's ports it reaches. Removes the files."""
+        ports = {*HERMES_PORTS, *(port for port, _ in listeners(self.guest.text("listeners")))}
+        if self.wants("hermes.tool"):
+            _attempt(lambda: self.dialogue)
+        folders = [mount.host for mount in self.agent.mounts]
+        argv = ("sh", "-s", "--", self.address or "-", ",".join(map(str, sorted(ports))), self.nonce, *folders)
+        with self._events.step("looking from the node"):
+            result = self.doors.ssh.run(
+                Command(argv, stdin=script("host-verify.sh")), timeout=120, doing="looking at the test files"
+            )
+        return Answers(result.stdout)
+
+    def close(self) -> None:
+        """Have every test file removed that was left, also when the check that looks at them was not reached."""
+        if self.agent.mounts and {"guest", "dialogue"} & self.__dict__.keys() and "node" not in self.__dict__:
+            _ = self.node
+
+
+def _attempt(look: Callable[[], object]) -> None:
+    """Do it for its traces; its failure is told by the check that it belongs to."""
+    try:
+        look()
+    except ProxhermesError:
+        return
+
+
+def listeners(ss_output: str) -> list[tuple[int, str]]:
+    """(port, process) of every TCP socket in `ss -H -ltnp` that listens on more than the loopback interface."""
+    found = []
+    for line in ss_output.splitlines():
+        words = line.split()
+        if len(words) < 4:
+            continue
+        address, _, port = words[3].rpartition(":")
+        bare = address.strip("[]").partition("%")[0]
+        if port.isdigit() and not (bare.startswith("127.") or bare in ("::1", "::ffff:127.0.0.1")):
+            process = line.partition('users:(("')[2].partition('"')[0]
+            found.append((int(port), process or "unknown"))
+    return sorted(set(found))
