@@ -187,7 +187,7 @@ class Pve:
         sent = {name: value for name, value in sent.items() if value is not None}
         self._events.command(_shown(method, path, sent))
         self.calls += 1
-        doing = f"{method} {path} at {self.node.api}"
+        doing = f"asking {self.node.api}: {method} {path}"
         try:
             data = getattr(api(path.lstrip("/")), method.lower())(**sent)
         except proxmoxer.ResourceException as error:

@@ -154,7 +154,8 @@ class Ssh:
             raise
         except paramiko.BadHostKeyException as error:
             self.close()
-            raise known.changed(error.hostname, error.key, error.expected_key) from None
+            name = host if port == 22 else f"[{host}]:{port}"  # as known_hosts has it
+            raise known.changed(name, error.key, error.expected_key) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             self.close()
             raise _no_login(self.name, where, key_file, error, doing) from error
