@@ -17,12 +17,13 @@ from pathlib import Path
 
 import proxhermes
 from proxhermes.lab.node import namespaces
+from proxhermes.lab.node.machine import hierarchies
 from proxhermes.lab.node.paths import CACHE_ROOT, NODE_NAME, STATE_ROOT, LabPaths
 from proxhermes.lab.node.process import Process, run, start_time
 
 # What of the machine may lie on a disk of its own and belongs to a working system. Other mounts stay out, so that a
 # running lab does not hold on to a disk that somebody wants to unmount.
-_SYSTEM_FOLDERS = ("/usr", "/opt", "/home", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/cache", "/var/tmp")
+_SYSTEM_FOLDERS = ("/usr", "/opt", "/home", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/cache", "/var/tmp")  # noqa: S108
 
 
 def main() -> None:
@@ -37,12 +38,22 @@ def main() -> None:
     pid = int(Path("/proc/self").readlink().name)
     start = start_time(pid)
     assert start is not None, "a running process has a start time"
+    leave_callers_cgroup()
     namespaces.set_hostname(NODE_NAME)
     build_file_system(paths)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     Process(pid, start).save(paths.init_file)
     collect_forever()
+
+
+def leave_callers_cgroup() -> None:
+    """Move to the top of every cgroup hierarchy: the node's limits are not those of the session that started it.
+
+    LXC also takes the cgroup of the first process as the base of its containers' cgroups.
+    """
+    for hierarchy in hierarchies():
+        (hierarchy / "cgroup.procs").write_text("0")
 
 
 def collect_forever() -> None:

@@ -78,6 +78,16 @@ class LabPaths:
         return self.state / "client"
 
     @property
+    def config(self) -> Path:
+        """Configuration files of the node's services."""
+        return self.state / "config"
+
+    @property
+    def ready_file(self) -> Path:
+        """Written when `up` has done everything; without it the lab is half-built."""
+        return self.state / "ready"
+
+    @property
     def netns(self) -> str:
         """Name of the node's network namespace; iptables rules carry it as their comment."""
         return f"phlab-{self.instance}"
