@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from pydantic_core import PydanticCustomError
 
 from proxhermes.errors import SecretError
+from proxhermes.redaction import register_secret
 
 MASK: Final = "********"
 COMMAND_DEADLINE_S: Final = 60.0
@@ -66,7 +67,9 @@ class SecretSource:
         """The secret behind `reference`. Raises SecretError, which names the reference and never a value."""
         name = str(reference)
         if name not in self._known:
-            self._known[name] = Secret(self._checked(name, self._read(reference)))
+            value = self._checked(name, self._read(reference))
+            register_secret(value)
+            self._known[name] = Secret(value)
         return self._known[name]
 
     def _read(self, reference: SecretRef) -> str:
@@ -103,27 +106,31 @@ class SecretSource:
     def _from_command(self, command: tuple[str, ...]) -> str:
         shown = shlex.join(command)
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=COMMAND_DEADLINE_S,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 cwd=self.folder,
                 env=dict(self.environ),
-                check=False,
-            )
+            ) as process:
+                try:
+                    output, _ = process.communicate(timeout=COMMAND_DEADLINE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
         except subprocess.TimeoutExpired:
             raise SecretError(f"the secret command `{shown}` did not end within {COMMAND_DEADLINE_S:g} s") from None
         except OSError as error:
             raise SecretError(f"the secret command `{shown}` cannot be run: {error.strerror}") from None
-        if done.returncode != 0:
-            # What it printed may hold the secret, so only its code is told.
+        if process.returncode != 0:
+            # What it printed may hold the secret, so only its code is told (and its standard error is not read).
             raise SecretError(
-                f"the secret command `{shown}` ended with code {done.returncode}",
+                f"the secret command `{shown}` ended with code {process.returncode}",
                 hint="run it by hand to see what it says",
             )
         try:
-            return done.stdout.decode()
+            return output.decode()
         except UnicodeDecodeError:
             raise SecretError(f"the secret command `{shown}` printed something that is not text in UTF-8") from None
 

@@ -1,0 +1,166 @@
+"""A tree checked against a model: pydantic's errors told in the inventory's words, at the place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from proxhermes.inventory.fields import MISTAKE
+from proxhermes.inventory.secrets import SecretRef, SecretSource
+from proxhermes.inventory.tree import Path_, Report, Spot, Tree
+
+M = TypeVar("M", bound=BaseModel)
+
+_KINDS: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a block of keys",
+    "mapping_type": "a block of keys",
+    "model_type": "a block of keys",
+}
+
+
+def validate(
+    model: type[M],
+    tree: Tree,
+    report: Report,
+    source: SecretSource,
+    *,
+    given: Mapping[str, object] | None = None,
+    partial: bool = False,
+) -> M | None:
+    """The model of `tree`, or None with all its mistakes in `report`.
+
+    given: values that are not written in the tree; partial: missing keys are no mistake (and the result may be None).
+    """
+    data = tree.plain()
+    if isinstance(data, dict):
+        data = {**data, **(given or {})}
+    try:
+        return model.model_validate(data, context=source)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        if not (partial and detail["type"] == "missing"):
+            _tell(detail, model, tree, report)
+    return None
+
+
+def _tell(detail: ErrorDetails, model: type[BaseModel], tree: Tree, report: Report) -> None:
+    loc = tuple(part for part in detail["loc"] if part != "[key]")
+    found, rest = _follow(tree, loc)
+    path = (*found.spot.path, *rest)
+    match detail["type"]:
+        case "missing":
+            field = _model_at(model, loc[:-1])
+            about = field.model_fields[str(loc[-1])].description if field and loc else None
+            report.add(found.key, f"`{loc[-1]}` is missing", about or "", path=path)
+        case "extra_forbidden":
+            _tell_unknown(found, loc, model, report)
+        case _:
+            spot = found.key if "[key]" in detail["loc"] else found.spot
+            report.add(spot, *_words(detail, found), path=path)
+
+
+def _follow(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, Path_]:
+    """The deepest tree on the way along `loc`, and what of `loc` is not there."""
+    for index, part in enumerate(loc):
+        child: Tree | None = None
+        if isinstance(part, int):
+            # A single value may stand for a list of one; then the value is the item.
+            child = tree.items[part] if part < len(tree.items) else tree if not tree.children else None
+        else:
+            child = tree.children.get(part)
+        if child is None:
+            return tree, tuple(loc[index:])
+        tree = child
+    return tree, ()
+
+
+def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel], report: Report) -> None:
+    parent = _model_at(model, loc[:-1])
+    if parent is SecretRef:
+        # The key is not repeated: `{hunter2}` is a block with one key.
+        report.add(found.key, "an unknown key in a secret reference", "env, file or command", path=found.key.path[:-1])
+        return
+    name = str(loc[-1])
+    known = list(parent.model_fields) if parent else []
+    if near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
+        allowed = f"did you mean `{near[0]}`?"
+    elif parent and (owners := _owners(parent, name)):
+        allowed = f"it belongs into `{owners[0]}`"
+    else:
+        allowed = f"known here: {', '.join(known)}"
+    report.add(found.key, f"unknown key `{name}`", allowed, path=found.key.path)
+
+
+def _words(detail: ErrorDetails, found: Tree) -> tuple[str, str]:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == MISTAKE:
+        return detail["msg"], str(context.get("allowed", ""))
+    if wanted := _KINDS.get(kind):
+        return f"{found.kind} stands here instead of {wanted}", wanted
+    match kind:
+        case "literal_error":
+            return "this is not one of the values known here", str(context["expected"])
+        case "greater_than_equal":
+            return "the number is too small", f"at least {context['ge']}"
+        case "less_than_equal":
+            return "the number is too large", f"at most {context['le']}"
+        case "too_long" | "string_too_long":
+            return "this is too long", f"at most {context['max_length']}"
+        case "too_short" | "string_too_short":
+            return "this is empty", f"at least {context['min_length']}"
+        case _:
+            return detail["msg"], ""
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field's annotation names: itself, optional, in a list, or in a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, tuple) or get_args(annotation):
+        return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return []
+
+
+def _model_at(model: type[BaseModel] | None, loc: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model of the block at `loc`."""
+    skip = False
+    for part in loc:
+        if isinstance(part, int) or skip:
+            skip = False
+            continue
+        field = model.model_fields.get(part) if model else None
+        if field is None:
+            return None
+        inner = _models_in(field.annotation)
+        model = inner[0] if inner else None
+        skip = get_origin(field.annotation) is Mapping
+    return model
+
+
+def _owners(parent: type[BaseModel], name: str) -> list[str]:
+    return [
+        block
+        for block, field in parent.model_fields.items()
+        if any(name in model.model_fields for model in _models_in(field.annotation) if model is not SecretRef)
+    ]
+
+
+def refuse_key(spot: Spot, known: Sequence[str], report: Report) -> None:
+    """An unknown key at `spot`, with the nearest one of `known`."""
+    name = str(spot.path[-1])
+    near = get_close_matches(name, known, n=1)
+    report.add(
+        spot, f"unknown key `{name}`", f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    )
