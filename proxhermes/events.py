@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from proxhermes.errors import Interrupted
+
 
 class Kind(StrEnum):
     """What an event tells."""
@@ -49,16 +51,25 @@ class Listener(Protocol):
 class Events:
     """The hub: passes every event to its listeners, in order.
 
-    `for_agent` gives a view that stamps a VMID on whatever is reported.
+    `for_agent` gives a view that stamps a VMID on whatever is reported. `stop`: once it is set (Ctrl-C), the next step
+    does not begin but raises Interrupted, which says where the run stands: steps are the safe points.
     """
 
-    def __init__(self, listeners: Sequence[Listener] = (), agent: int | None = None, _lock: Any = None) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener] = (),
+        agent: int | None = None,
+        stop: threading.Event | None = None,
+        _lock: Any = None,
+    ) -> None:
         self._listeners = tuple(listeners)
         self._agent = agent
+        self._stop = stop or threading.Event()
         self._lock = _lock or threading.RLock()
+        self._finished: str | None = None
 
     def for_agent(self, vmid: int) -> Events:
-        return Events(self._listeners, vmid, self._lock)
+        return Events(self._listeners, vmid, self._stop, self._lock)
 
     def emit(self, kind: Kind, text: str, **data: Any) -> None:
         event = Event(kind, text, self._agent, time.time(), data)
@@ -68,7 +79,10 @@ class Events:
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """A piece of work with a beginning and an end; an exception ends it as failed and goes on."""
+        """A piece of work with a beginning and an end; an exception ends it as failed and goes on its way."""
+        if self._stop.is_set():
+            after = f"after “{self._finished}”, " if self._finished else ""
+            raise Interrupted(f"stopped as asked, {after}before “{text}”; the same command goes on from here")
         began = time.monotonic()
         self.emit(Kind.STEP_STARTED, text)
         try:
@@ -76,6 +90,7 @@ class Events:
         except BaseException:
             self.emit(Kind.STEP_FAILED, text, seconds=round(time.monotonic() - began, 3))
             raise
+        self._finished = text
         self.emit(Kind.STEP_DONE, text, seconds=round(time.monotonic() - began, 3))
 
     def line(self, text: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,12 +73,36 @@ class Context:
 
         display = make_display(sys.stderr, verbose=self.verbose, quiet=self.quiet)
         self._closers.append(display.close)
-        return Events([redacting(display), self.log])
+        stop = threading.Event()
+        events = Events([redacting(display), self.log], stop=stop)
+        self._closers.append(_stop_on_ctrl_c(stop, events))
+        return events
 
     def close(self) -> None:
         """Stop the display and close the log; safe to call twice."""
         while self._closers:
             self._closers.pop()()
+
+
+def _stop_on_ctrl_c(stop: threading.Event, events: Events) -> Callable[[], None]:
+    """The first Ctrl-C (or a polite kill) asks for a stop at the next safe point, the second one ends the run at once.
+
+    Returns what puts the handlers back.
+    """
+
+    def handler(number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        events.warning("stopping at the next safe point; once more to stop at once")
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+    return restore
 
 
 def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

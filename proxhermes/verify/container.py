@@ -67,8 +67,8 @@ def _mounts(scene: Scene) -> Finding:
             present[point.get("mp")] = (key, point)
     wrong = []
     for mount in scene.agent.mounts:
-        key, point = present.get(mount.guest, (None, {}))
-        if key is None:
+        key, point = present.get(mount.guest, ("", {}))
+        if not key:
             wrong.append(f"{mount.guest} is not mounted")
         elif point.get("volume") != mount.host:
             wrong.append(f"{key} brings {point.get('volume')} to {mount.guest}, not {mount.host}")

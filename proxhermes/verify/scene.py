@@ -48,9 +48,13 @@ class Answer:
 
     @property
     def last_words(self) -> str:
-        """The last line that says something, for an evidence."""
-        lines = [line.strip() for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
-        return lines[-1] if lines else f"code {self.rc}, no output"
+        """The last line that says something, errors first, for an evidence."""
+        for stream in (self.err, self.out):
+            lines = [line.strip() for line in stream.splitlines() if line.strip()]
+            # `hermes chat -Q` names its session on stderr, however it ended.
+            if said := [line for line in lines if not line.startswith("session_id:")]:
+                return said[-1]
+        return f"code {self.rc}, no output"
 
 
 class Answers:

@@ -1,0 +1,226 @@
+"""Each check, shown what it should pass and what it should not: (what is seen) -> verdict."""
+
+from __future__ import annotations
+
+import base64
+import json
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from proxhermes.facts.container import ContainerFacts
+from proxhermes.plan import idmap
+from proxhermes.verify.checks import CHECKS
+from proxhermes.verify.model import Verdict
+from proxhermes.verify.scene import Answers, listeners
+
+LOOKS = {check.id: check.look for check in CHECKS}
+NONCE = "0123456789ab"
+
+CONFIG = {
+    "unprivileged": "1",
+    "features": "nesting=1,keyctl=1",
+    "onboot": "1",
+    "mp0": "/mnt/pve/hdd/hermes,mp=/data",
+}
+PROBE = {
+    "base_url": "http://10.1.10.22:4000/v1",
+    "model": "claude-sonnet",
+    "has_key": True,
+    "alive": 200,
+    "alive_text": "",
+    "keyed": 200,
+    "keyed_text": "",
+    "models": ["claude-sonnet", "gpt"],
+    "bare": 401,
+}
+STATE = {"gateway_state": "running", "platforms": {"telegram": {"state": "connected"}}}
+GUEST = {
+    "docker": "26.1.5|overlay2|2",
+    "docker.rc": "0",
+    "compose": "2.26.1",
+    "compose.rc": "0",
+    "inspect": "true|0|2026-11-21T08:00:00.1Z|nousresearch/hermes-agent|unless-stopped|{}",
+    "inspect.rc": "0",
+    "listeners": 'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3))',
+    "files": "700|10000|10000|/h\n600|10000|10000|/h/.env\n640|10000|10000|/h/config.yaml",
+    "strangers": "",
+    "state": json.dumps(STATE),
+    "root.0.rc": "0",
+    "agent.0.rc": "0",
+    "version": "Hermes Agent v0.19.0 (2026.7.20)",
+    "gateway": "✓ Gateway is running (PID: 12)",
+    "base_url": "http://10.1.10.22:4000/v1",
+    "base_url.rc": "0",
+    "model": "claude-sonnet",
+    "model.rc": "0",
+    "litellm": json.dumps(PROBE),
+    "litellm.rc": "0",
+}
+DIALOGUE = {"answer": f"PROOF-{NONCE}", "answer.rc": "0", "tool": "done", "tool.rc": "0"}
+NODE = {
+    "root.0": f"100000|100000|644\n{NONCE}",
+    "agent.0": f"110000|110000|644\n{NONCE}",
+    "tool.0": f"110000|110000|644\n{NONCE}",
+    "open": "22",
+}
+
+
+def answers(values: dict[str, str]) -> Answers:
+    return Answers("".join(f"{k} {base64.b64encode(v.encode()).decode()}\n" for k, v in values.items()))
+
+
+def scene(
+    config: dict[str, str] | None = None,
+    guest: dict[str, str] | None = None,
+    dialogue: dict[str, str] | None = None,
+    node: dict[str, str] | None = None,
+    **facts: Any,
+) -> Any:
+    """A scene in which all is well but for what is given; None as a value takes a key away."""
+
+    def over(base: dict[str, str], change: dict[str, str] | None) -> dict[str, str]:
+        return {k: v for k, v in (base | (change or {})).items() if v is not None}
+
+    mount = SimpleNamespace(host="/mnt/pve/hdd/hermes", guest="/data", owner="agent", read_only=False)
+    agent = SimpleNamespace(
+        vmid=118,
+        node="gihyeon",
+        hostname="hermes",
+        onboot=True,
+        features=SimpleNamespace(nesting=True, keyctl=True),
+        mounts=(mount,),
+        hermes=SimpleNamespace(uid=10000, gid=10000, ports=()),
+        litellm=SimpleNamespace(base_url="http://10.1.10.22:4000/v1", model="claude-sonnet"),
+        messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
+    )
+    known = {"exists": True, "running": True, "uptime": 9, "addresses": ("10.1.10.30",)} | facts
+    return SimpleNamespace(
+        agent=agent,
+        nonce=NONCE,
+        word=f"PROOF-{NONCE}",
+        idmap=idmap.DEFAULT,
+        address="10.1.10.30",
+        container=ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
+        guest=answers(over(GUEST, guest)),
+        dialogue=answers(over(DIALOGUE, dialogue)),
+        node=answers(over(NODE, node)),
+    )
+
+
+@pytest.mark.parametrize("check_id", sorted(LOOKS))
+def test_all_is_well(check_id: str) -> None:
+    finding = LOOKS[check_id](scene())
+    assert finding.verdict is Verdict.PASS, finding.evidence
+
+
+def probe(**change: Any) -> dict[str, str]:
+    return {"litellm": json.dumps(PROBE | change)}
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("container.running", {"running": False}, "stopped"),
+    ("container.running", {"exists": False}, "no container 118"),
+    ("container.address", {"addresses": ()}, "no address"),
+    ("container.unprivileged", {"config": {"unprivileged": None}}, "privileged"),
+    ("container.onboot", {"config": {"onboot": "0"}}, "does not start"),
+    ("host.features", {"config": {"features": "nesting=1"}}, "keyctl missing"),
+    ("host.features", {"config": {"features": None}, "pending": {"features": "x"}}, "waits for a reboot"),
+    ("host.mounts", {"config": {"mp0": None}}, "/data is not mounted"),
+    ("host.mounts", {"config": {"mp0": "/elsewhere,mp=/data"}}, "brings /elsewhere"),
+    ("host.mounts", {"config": {"mp0": "/mnt/pve/hdd/hermes,mp=/data,ro=1"}}, "read-only"),
+    ("host.root-writes", {"guest": {"root.0.rc": "1", "root.0.err": "Permission denied"}}, "Permission denied"),
+    ("host.root-writes", {"node": {"root.0": f"0|0|644\n{NONCE}"}}, "belongs to 0:0"),
+    ("host.agent-writes", {"node": {"agent.0": None}}, "is not in /mnt/pve/hdd/hermes"),
+    ("host.agent-writes", {"node": {"agent.0": "110000|110000|644\nother"}}, "is not in"),
+    ("engine.docker", {"guest": {"docker.rc": "1", "docker.err": "Cannot connect"}}, "Cannot connect"),
+    ("engine.docker", {"guest": {"compose.rc": "1"}}, "no compose"),
+    ("engine.storage-driver", {"guest": {"docker": "26|vfs|2"}}, "vfs"),
+    ("hermes.container", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
+    ("hermes.container", {"guest": {"inspect": "true|4|x|i|r|{}"}}, "restarted 4 times"),
+    ("hermes.container", {"guest": {"inspect": "false|0|x|i|r|{}"}}, "not running"),
+    ("hermes.gateway", {"guest": {"gateway": "✗ Gateway is not running"}}, "not running"),
+    ("hermes.gateway", {"guest": {"state": '{"gateway_state": "stopped"}'}}, "stopped"),
+    ("hermes.platforms", {"guest": {"state": '{"gateway_state": "running", "platforms": {}}'}}, "telegram absent"),
+    (
+        "hermes.platforms",
+        {"guest": {"state": '{"platforms": {"telegram": {"state": "retrying", "error_message": "Unauthorized"}}}'}},
+        "Unauthorized",
+    ),
+    ("hermes.config", {"guest": {"model": "other"}}, "'other'"),
+    ("hermes.config", {"guest": {"base_url": "", "base_url.rc": "1"}}, "code 1"),
+    ("hermes.files", {"guest": {"files": "600|0|0|/h/.env"}}, "belongs to 0:0"),
+    ("hermes.files", {"guest": {"files": "644|10000|10000|/h/.env"}}, "mode 644"),
+    ("hermes.files", {"guest": {"files": "missing|||/h/config.yaml"}}, "missing"),
+    ("hermes.files", {"guest": {"strangers": "0:0 /h/state.db"}}, "state.db"),
+    ("hermes.litellm-reached", {"guest": probe(alive=0, alive_text="Connection refused")}, "Connection refused"),
+    ("hermes.litellm-reached", {"guest": {"litellm": "", "litellm.err": "no python"}}, "no python"),
+    ("hermes.litellm-key", {"guest": probe(keyed=400, keyed_text="No connected db.")}, "No connected db."),
+    ("hermes.litellm-key", {"guest": probe(has_key=False)}, "no key"),
+    ("hermes.litellm-model", {"guest": probe(models=["gpt"])}, "it has: gpt"),
+    ("hermes.answer", {"dialogue": {"answer.rc": "1", "answer.err": "HTTP 400"}}, "HTTP 400"),
+    ("hermes.answer", {"dialogue": {"answer.rc": "124"}}, "in time"),
+    ("hermes.tool", {"node": {"tool.0": None}}, "no file of the agent"),
+    ("hermes.tool", {"node": {"tool.0": "110000|110000|644\nnonsense"}}, "does not hold"),
+    ("hermes.ports", {"node": {"open": "22 8642"}}, "8642"),
+]
+
+
+@pytest.mark.parametrize(("check_id", "seen", "words"), BAD, ids=[f"{b[0]}-{n}" for n, b in enumerate(BAD)])
+def test_what_is_wrong_fails(check_id: str, seen: dict[str, Any], words: str) -> None:
+    finding = LOOKS[check_id](scene(**seen))
+    assert finding.verdict is Verdict.FAIL, finding.evidence
+    assert words in finding.evidence
+
+
+def test_every_check_can_fail() -> None:
+    # These two only ever warn: they say something of LiteLLM and of a boot to come, not of the agent.
+    assert {check_id for check_id, _, _ in BAD} == set(LOOKS) - {"hermes.litellm-closed", "host.pending"}
+
+
+def test_what_only_deserves_a_look_warns() -> None:
+    assert LOOKS["hermes.litellm-closed"](scene(guest=probe(bare=200))).verdict is Verdict.WARN
+    assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
+    assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
+
+
+def test_a_port_that_is_published_may_be_open() -> None:
+    seen = scene(node={"open": "22 8642"})
+    seen.agent.hermes.ports = ("0.0.0.0:8642:8642",)
+    assert LOOKS["hermes.ports"](seen).verdict is Verdict.PASS
+
+
+def test_an_owner_of_ones_own_choice_only_warns() -> None:
+    seen = scene(guest={"agent.0.rc": "1", "agent.0.err": "Permission denied"})
+    seen.agent.mounts[0].owner = "root"
+    assert LOOKS["host.agent-writes"](seen).verdict is Verdict.WARN
+
+
+def test_a_read_only_mount_must_not_be_writable() -> None:
+    seen = scene(guest={"root.0.rc": "1"})
+    seen.agent.mounts[0].read_only = True
+    assert LOOKS["host.root-writes"](seen).verdict is Verdict.PASS
+    seen = scene()
+    seen.agent.mounts[0].read_only = True
+    assert LOOKS["host.root-writes"](seen).verdict is Verdict.FAIL
+
+
+def test_listeners_leave_out_the_loopback() -> None:
+    output = "\n".join(
+        [
+            'LISTEN 0 4096 127.0.0.53%lo:53 0.0.0.0:* users:(("systemd-resolve",pid=1,fd=2))',
+            'LISTEN 0 4096 0.0.0.0:8642 0.0.0.0:* users:(("docker-proxy",pid=1,fd=2))',
+            'LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=7,fd=3))',
+            "LISTEN 0 128 [::1]:25 [::]:*",
+            "LISTEN 0 128 *:9119 *:*",
+        ]
+    )
+    assert listeners(output) == [(22, "sshd"), (8642, "docker-proxy"), (9119, "unknown")]
+
+
+def test_answers_survive_foreign_lines() -> None:
+    seen = Answers("bash: warning: setlocale: cannot change locale\nmodel Y2xhdWRl\n\nrubbish ###\n")
+    assert seen.text("model") == "claude"
+    assert seen.json("model") is None
+    assert not seen.answer("model").ok
