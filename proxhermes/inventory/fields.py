@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MISTAKE: Final = "inventory"
 
@@ -27,15 +38,24 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-def _matching(pattern: str, what: str, allowed: str) -> AfterValidator:
-    compiled = re.compile(pattern)
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """Text that matches a pattern as a whole; the pattern goes into the JSON Schema."""
 
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise mistake(f"{value!r} is not {what}", allowed)
+    pattern: str
+    what: str
+    allowed: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise mistake(f"{value!r} is not {self.what}", self.allowed)
         return value
-
-    return AfterValidator(check)
 
 
 def _as_list(value: object) -> object:
@@ -60,28 +80,28 @@ _DNS_ALLOWED: Final = (
     "letters, digits and inner hyphens, in parts of at most 63 joined by dots, as in `hermes` or `hermes.lan`"
 )
 
-NodeName = Annotated[str, _matching(_LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
-Hostname = Annotated[str, Field(max_length=255), _matching(_DNS, "a host name", _DNS_ALLOWED)]
+NodeName = Annotated[str, _Matching(_LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
+Hostname = Annotated[str, Field(max_length=255), _Matching(_DNS, "a host name", _DNS_ALLOWED)]
 StorageId = Annotated[
     str,
-    _matching(
+    _Matching(
         r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]",
         "the name of a storage",
         "a storage's name as Proxmox shows it, as in `local-lvm`",
     ),
 ]
 PoolId = Annotated[
-    str, _matching(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,2}", "the name of a pool", "as in `agents` or `ai/agents`")
+    str, _Matching(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,2}", "the name of a pool", "as in `agents` or `ai/agents`")
 ]
 Bridge = Annotated[
     str,
-    _matching(
+    _Matching(
         r"[-_.A-Za-z0-9]{1,15}", "the name of a bridge", "a bridge or SDN vnet of at most 15 characters: `vmbr0`"
     ),
 ]
 Template = Annotated[
     str,
-    _matching(
+    _Matching(
         r"(?:debian|ubuntu)-[0-9]+(?:\.[0-9]+)?|[A-Za-z][A-Za-z0-9_.-]*:vztmpl/[^/\s,]+",
         "a template",
         "a family (`debian-13`, `ubuntu-24.04`) or a volume (`local:vztmpl/debian-13-standard_13.6-1_amd64.tar.zst`)",
@@ -89,7 +109,7 @@ Template = Annotated[
 ]
 Startup = Annotated[
     str,
-    _matching(
+    _Matching(
         r"(?:order=)?\d+(?:,(?:up|down)=\d+){0,2}|(?:up|down)=\d+(?:,(?:up|down)=\d+)?",
         "a start-up order",
         "`order=N,up=SECONDS,down=SECONDS`, as in `order=3,up=10`",
@@ -97,7 +117,7 @@ Startup = Annotated[
 ]
 Timezone = Annotated[
     str,
-    _matching(
+    _Matching(
         r"host|[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*){0,2}", "a time zone", "`host` or one as `Europe/Berlin`"
     ),
 ]
@@ -234,11 +254,11 @@ def _fingerprint(value: str) -> str:
 
 
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
-Host = Annotated[str, _matching(rf"{_DNS}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", "a host", "a name or an IP address")]
-UnixUser = Annotated[str, _matching(r"[a-z_][a-z0-9_-]*[$]?", "a user's name", "a name as in `root`")]
+Host = Annotated[str, _Matching(rf"{_DNS}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", "a host", "a name or an IP address")]
+UnixUser = Annotated[str, _Matching(r"[a-z_][a-z0-9_-]*[$]?", "a user's name", "a name as in `root`")]
 Jump = Annotated[
     str,
-    _matching(
+    _Matching(
         rf"(?:[a-z_][a-z0-9_-]*@)?(?:{_DNS})(?::[0-9]{{1,5}})?",
         "a jump host",
         "[USER@]HOST[:PORT], as in `admin@gate:22`",
@@ -247,7 +267,7 @@ Jump = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 VariableName = Annotated[
     str,
-    _matching(
+    _Matching(
         r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "letters, digits and _, no digit first"
     ),
 ]

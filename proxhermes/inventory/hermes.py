@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, JsonValue
 
 from proxhermes.inventory.fields import EnvValue, Model, VariableName, mistake
 from proxhermes.inventory.mounts import GUEST_SHARED, GUEST_SYSTEM, inside
@@ -15,34 +15,6 @@ from proxhermes.inventory.secrets import SecretRef
 
 HERMES_UID: Final = 10000
 """The user of the official image (Hermes' Dockerfile)."""
-
-# What proxhermes writes itself, and from where.
-_OURS: Final = {
-    "LITELLM_API_KEY": "litellm.api_key",
-    "HERMES_UID": "hermes.uid",
-    "HERMES_GID": "hermes.gid",
-    "PUID": "hermes.uid",
-    "PGID": "hermes.gid",
-    "HERMES_HOME": "hermes.data_dir",
-    "TELEGRAM_BOT_TOKEN": "messaging.telegram.token",
-    "DISCORD_BOT_TOKEN": "messaging.discord.token",
-    "SLACK_BOT_TOKEN": "messaging.slack.bot_token",
-    "SLACK_APP_TOKEN": "messaging.slack.app_token",
-}
-_MODEL_KEYS: Final = {
-    "default": "litellm.model", "model": "litellm.model", "provider": "litellm", "base_url": "litellm.base_url",
-    "api_key": "litellm.api_key", "context_length": "litellm.context_length",
-}  # fmt: skip
-_SECRET_NAME: Final = re.compile(
-    r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key"
-    r"|auth[_-]?key)$",
-    re.IGNORECASE,
-)
-
-
-def names_a_secret(name: str) -> bool:
-    """Whether a value under this name is a secret by the usual conventions (…_TOKEN, …_API_KEY, password, …)."""
-    return _SECRET_NAME.search(name) is not None
 
 
 def _image(value: str) -> str:
@@ -105,38 +77,3 @@ class Hermes(Model):
         default_factory=dict,
         description="Keys of Hermes' config.yaml, as they are; `${NAME}` stands for a line of .env.",
     )
-
-    @field_validator("environment", "secrets")
-    @classmethod
-    def _not_ours(cls, value: Mapping[str, object]) -> Mapping[str, object]:
-        for name in value:
-            if name in _OURS:
-                raise mistake(f"{name} is written by proxhermes", f"`{_OURS[name]}` in its place")
-        return value
-
-    @field_validator("environment")
-    @classmethod
-    def _no_literal_secret(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name, text in value.items():
-            if names_a_secret(name) and text:
-                raise mistake(
-                    f"{name} looks like a secret and is written as it is",
-                    f"hermes.secrets: {{{name}: {{env: {name}}}}}",
-                )
-        return value
-
-    @field_validator("secrets")
-    @classmethod
-    def _named_once(cls, value: Mapping[str, SecretRef], info: ValidationInfo) -> Mapping[str, SecretRef]:
-        for name in value.keys() & info.data.get("environment", {}).keys():
-            raise mistake(f"{name} stands in `environment` and in `secrets`", "one of them")
-        return value
-
-    @field_validator("settings")
-    @classmethod
-    def _settings(cls, value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        model = value.get("model")
-        for key in model if isinstance(model, dict) else ():
-            if key in _MODEL_KEYS:
-                raise mistake(f"settings.model.{key} is written by proxhermes", f"`{_MODEL_KEYS[key]}` in its place")
-        return value

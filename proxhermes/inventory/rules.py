@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
+from typing import Final
 
+from proxhermes.inventory import hermes_rules
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
 from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.tree import Report, Tree
@@ -32,6 +34,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
         _mounts_of_one(vmid, agent, report)
     _folders_of_their_own(agents, report)
     _addresses_of_their_own(agents, report)
+    hermes_rules.check(agents, report)
     _warn(nodes, agents, report)
 
 
@@ -97,24 +100,35 @@ def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
 
 
 def _folders_of_their_own(agents: Agents, report: Report) -> None:
-    hosts = [(agent.text("node"), _places(vmid, agent, "host")) for vmid, agent in agents.items()]
-    for (node, these), (other_node, those) in combinations(hosts, 2):
-        if node != other_node:
-            continue
-        for one in these:
-            for other in those:
-                _apart(one, other, report)
+    nodes = {agent.text("node") for agent in agents.values()}
+    for node in nodes:
+        # What `defaults` or an anchor shares stands in one place for several agents: one group, one mistake.
+        groups: dict[tuple[int, int], list[_Place]] = {}
+        for vmid, agent in agents.items():
+            if agent.text("node") == node:
+                for place in _places(vmid, agent, "host"):
+                    groups.setdefault((place.tree.spot.line, place.tree.spot.column), []).append(place)
+        for group in groups.values():
+            if len({place.vmid for place in group}) > 1:
+                users = ", ".join(dict.fromkeys(place.vmid for place in group))
+                report.add(group[0].tree.spot, f"{group[0].path!r} would be one folder of the agents {users}", _APART)
+        for one, other in combinations(groups.values(), 2):
+            pairs = ((a, b) for a in one for b in other if a.vmid != b.vmid)
+            if (pair := next(pairs, None)) and not len(one) == len(other) > 1:
+                _apart(*pair, report)
+
+
+_APART: Final = "a folder for each agent: they would write into each other's files"
 
 
 def _apart(one: _Place, other: _Place, report: Report) -> None:
     where = f"agent {one.vmid} (line {one.tree.spot.line})"
-    allowed = "a folder for each agent: they would write into each other's files"
     if one.path == other.path:
-        report.add(other.tree.spot, f"{other.path!r} is already a folder of {where}", allowed)
+        report.add(other.tree.spot, f"{other.path!r} is already a folder of {where}", _APART)
     elif inside(other.path, one.path):
-        report.add(other.tree.spot, f"{other.path!r} lies inside {one.path!r} of {where}", allowed)
+        report.add(other.tree.spot, f"{other.path!r} lies inside {one.path!r} of {where}", _APART)
     elif inside(one.path, other.path):
-        report.add(other.tree.spot, f"{other.path!r} holds {one.path!r} of {where}", allowed)
+        report.add(other.tree.spot, f"{other.path!r} holds {one.path!r} of {where}", _APART)
 
 
 def _addresses_of_their_own(agents: Agents, report: Report) -> None:
@@ -137,31 +151,31 @@ def _warn(nodes: Tree, agents: Agents, report: Report) -> None:
             report.warn(
                 insecure.spot, "anyone between here and the node can read the token", "`fingerprint` or `ca_file`"
             )
+    for agent in agents.values():
+        network, ip = agent.at("network"), agent.text("network", "ip")
+        if network is not None and ip not in (None, "dhcp") and "gateway" not in network.children:
+            report.warn(
+                network.spot, "a fixed address without a gateway reaches its own network only", "`gateway: ADDRESS`"
+            )
+    _warn_of_twins(agents, report)
+
+
+def _warn_of_twins(agents: Agents, report: Report) -> None:
     names: dict[tuple[str | None, str], str] = {}
-    tokens: dict[str, str] = {}
+    bots: dict[str, str] = {}
     for vmid, agent in agents.items():
         hostname, name = agent.at("hostname"), agent.text("hostname")
         if hostname is not None and name is not None:
             owner = names.setdefault((agent.text("network", "bridge"), name.lower()), vmid)
             if owner != vmid:
                 report.warn(
-                    hostname.spot,
-                    f"agent {owner} has the same host name",
-                    "a name of its own, or DNS cannot tell them apart",
+                    hostname.spot, f"agent {owner} has the same host name", "another name: DNS has one of them only"
                 )
-        network = agent.at("network")
-        ip = agent.text("network", "ip") or "dhcp"
-        if network is not None and ip != "dhcp" and agent.at("network", "gateway") is None:
-            report.warn(
-                network.spot, "a fixed address without a gateway reaches its own network only", "`gateway: ADDRESS`"
-            )
-        for key, token in _bot_tokens(agent):
-            owner = tokens.setdefault(key, vmid)
+        for bot, token in _bot_tokens(agent):
+            owner = bots.setdefault(bot, vmid)
             if owner != vmid:
                 report.warn(
-                    token.spot,
-                    f"agent {owner} uses the same bot",
-                    "a bot for each agent: two would take each other's messages",
+                    token.spot, f"agent {owner} is the same bot", "a bot for each: they take each other's messages"
                 )
 
 

@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from proxhermes.errors import SecretError
 from proxhermes.redaction import register_secret
@@ -209,6 +218,28 @@ class SecretRef(BaseModel):
         """Take the SecretSource from the validation context, so that `resolve()` needs no argument."""
         if isinstance(context, SecretSource):
             self._source = context
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        def way(name: str, value: dict[str, Any]) -> dict[str, Any]:
+            described = {**value, "description": cls.model_fields[name].description}
+            return {
+                "type": "object",
+                "properties": {name: described},
+                "required": [name],
+                "additionalProperties": False,
+            }
+
+        text = {"type": "string", "minLength": 1}
+        return {
+            "title": cls.__name__,
+            "description": "A reference to a secret; the secret itself is never written.",
+            "anyOf": [
+                way("env", {"type": "string", "pattern": f"^{cls.NAME.pattern}$"}),
+                way("file", text),
+                way("command", {"type": "array", "items": text, "minItems": 1}),
+            ],
+        }
 
     def resolve(self) -> Secret:
         """The secret. Raises SecretError. Outside an inventory: this process' environment and current folder."""
