@@ -1,0 +1,123 @@
+"""The edge: options before or after the command, exit codes, how errors and interrupts look."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import click
+import pytest
+
+from proxhermes.cli import main
+from proxhermes.cli.context import Command, Context, json_option, pass_context
+from proxhermes.cli.failure import describe
+from proxhermes.errors import CommandFailed, Interrupted, ProxhermesError, TaskFailed, UsageError, VerificationFailed
+from proxhermes.redaction import register_secret
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def _with(monkeypatch: pytest.MonkeyPatch, body: object) -> None:
+    """Put a command `try` into the tool that calls `body(context)`."""
+
+    @click.command(cls=Command)
+    @json_option
+    @pass_context
+    def command(context: Context) -> None:
+        assert callable(body)
+        body(context)
+
+    monkeypatch.setitem(main._COMMANDS, "try", main._Entry("nowhere:nothing", "For the test."))
+    monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
+
+
+@pytest.mark.parametrize("argv", [["-i", "a.yaml", "-v", "try", "-v"], ["try", "-i", "a.yaml", "-vv"]])
+def test_options_stand_before_or_after_the_command(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Path | None, int]] = []
+    _with(monkeypatch, lambda context: seen.append((context.inventory_option, context.verbose)))
+    assert main.run_with(argv) == 0
+    assert seen == [(Path("a.yaml"), 2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ProxhermesError("it broke"), 1),
+        (UsageError("a wrong word"), 2),
+        (VerificationFailed("2 of 9 checks failed"), 4),
+        (Interrupted("stopped"), 130),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("division by zero"), 1),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Context) -> None:
+        raise error
+
+    _with(monkeypatch, fail)
+    assert main.run_with(["try"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert "Traceback" not in err
+
+
+def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: Context) -> None:
+        raise ProxhermesError("it broke")
+
+    _with(monkeypatch, fail)
+    assert main.run_with(["try", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_usage_errors_end_with_2_and_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run_with(["verfy"]) == 2
+    assert "Did you mean 'verify'?" in capsys.readouterr().err
+    assert main.run_with(["verify", "12"]) == 2
+    assert "100<=x<=999999999" in capsys.readouterr().err
+    assert main.run_with(["verify", "--nonsense"]) == 2
+
+
+def test_no_secret_leaves_through_an_error_or_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    register_secret("s3cr3t-value")
+
+    def fail(context: Context) -> None:
+        context.events.note("about to send s3cr3t-value")
+        raise ProxhermesError("the answer held s3cr3t-value", log=["s3cr3t-value"])
+
+    _with(monkeypatch, fail)
+    assert main.run_with(["try", "--debug"]) == 1
+    out, err = capsys.readouterr()
+    (log,) = (tmp_path / "state" / "proxhermes" / "log").iterdir()
+    assert "s3cr3t-value" not in out + err + log.read_text()
+    assert "********" in err
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
+
+
+def test_an_error_says_what_was_done_what_was_answered_and_what_to_do() -> None:
+    error = TaskFailed(
+        "the start task failed",
+        upid="UPID:x",
+        exitstatus="bridge 'vmbr9' does not exist",
+        log=["first line", "TASK ERROR: bridge 'vmbr9' does not exist"],
+        doing="starting container 118",
+    )
+    text = "\n".join(describe(error))
+    for part in ("the start task failed", "while starting container 118", "| TASK ERROR: bridge", "→ "):
+        assert part in text
+
+
+def test_a_failed_command_shows_its_last_words() -> None:
+    error = CommandFailed("pct failed", command="pct set 118", rc=2, stderr="\n".join(f"line {n}" for n in range(50)))
+    lines = describe(error)
+    assert "| line 49" in lines
+    assert "| line 10" not in lines
