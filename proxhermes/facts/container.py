@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +67,7 @@ def read_container(pve: Pve, node: str, vmid: int, events: Events) -> ContainerF
     config = _settled_config(pve, node, vmid, events)
     if config is None:
         return ContainerFacts(node, vmid, exists=False, held_by=_holder(pve, vmid))
-    pending = _pending(pve.get(f"{base}/pending"))
+    pending = pending_of(pve.get(f"{base}/pending"))
     status = pve.get(f"{base}/status/current")
     running = status.get("status") == "running"
     facts = ContainerFacts(
@@ -92,8 +92,6 @@ def read_container(pve: Pve, node: str, vmid: int, events: Events) -> ContainerF
 
 def with_addresses(facts: ContainerFacts, interfaces: Any) -> ContainerFacts:
     """`facts` with net0's addresses out of what `GET …/interfaces` said."""
-    from dataclasses import replace
-
     return replace(facts, addresses=addresses_of(interfaces, facts.hwaddr))
 
 
@@ -167,7 +165,7 @@ def _holder(pve: Pve, vmid: int) -> str | None:
     return None
 
 
-def _pending(entries: Any) -> dict[str, str | None]:
+def pending_of(entries: Any) -> dict[str, str | None]:
     """What `GET …/pending` has waiting, by option."""
     waiting: dict[str, str | None] = {}
     for entry in entries or ():

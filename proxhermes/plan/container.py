@@ -34,6 +34,7 @@ class ContainerPlan:
 
     create: parameters of the POST without the template; None for a container that exists. update, delete: the PUT.
     grow: new size of the root disk ("32G"). start: it is not running. reboot: something of ours waits for a boot.
+    addresses, init_pid: of the container as it runs now.
     """
 
     node: str
@@ -46,6 +47,8 @@ class ContainerPlan:
     grow: str | None = None
     start: bool = False
     reboot: bool = False
+    addresses: tuple[str, ...] = ()
+    init_pid: int | None = None
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -223,6 +226,8 @@ def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
         grow=grow,
         start=not facts.running,
         reboot=facts.running and bool(waiting),
+        addresses=facts.addresses,
+        init_pid=facts.init_pid,
         changes=(*changes, *protection, *disk, *_fixed(agent, current), *_boot(agent, facts, waiting)),
         notes=(f"the next boot also applies what somebody else left pending: {', '.join(foreign)}",) if foreign else (),
     )

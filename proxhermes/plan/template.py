@@ -9,6 +9,7 @@ from typing import Final
 
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts.templates import TemplateFacts
+from proxhermes.inventory.models import Agent
 
 _NAME: Final = re.compile(r"(?P<family>.+)_(?P<version>[^_]+)_(?P<arch>[a-z0-9]+)\.tar\.(?:gz|xz|zst|bz2)")
 
@@ -23,6 +24,11 @@ class Template:
     @property
     def storage(self) -> str:
         return self.volume.partition(":")[0]
+
+
+def storage_of(agent: Agent) -> str:
+    """The storage whose templates matter for `agent`."""
+    return agent.template.partition(":")[0] if ":" in agent.template else agent.template_storage
 
 
 def choose(wanted: str, facts: TemplateFacts) -> Template:

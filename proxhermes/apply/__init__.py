@@ -1,0 +1,1 @@
+"""Carries plans out: one file a layer. Whatever is reported as changed has happened."""

@@ -1,0 +1,217 @@
+"""Creates and changes a container through the token, and brings it up."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes.apply.waiting import standing, wait_for
+from proxhermes.errors import ApiError, ProxhermesError, Refused
+from proxhermes.events import Events
+from proxhermes.facts.container import addresses_of, pending_of
+from proxhermes.facts.properties import parse
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.container import MANAGED, ContainerPlan
+from proxhermes.plan.host import HostPlan
+
+if TYPE_CHECKING:
+    from proxhermes.transport.doors import Doors
+    from proxhermes.transport.pve import Pve
+
+DOWNLOAD_S: Final = 1800.0
+CREATE_S: Final = 900.0
+RESIZE_S: Final = 600.0
+START_S: Final = 180.0
+SHUTDOWN_S: Final = 90
+ADDRESS_S: Final = 120.0
+
+_downloading = threading.Lock()
+"""Agents are made side by side; two downloads of one template would spoil each other's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A container that runs. fresh: it was booted just now. addresses: net0's, without link-local ones."""
+
+    addresses: tuple[str, ...]
+    init_pid: int | None
+    fresh: bool
+
+
+def apply_container(agent: Agent, plan: ContainerPlan, doors: Doors, events: Events) -> None:
+    """Create the container, stopped, or change what a running one takes; protection is set by bring_up.
+
+    Raises what the token's door raises: ApiError, PermissionDenied, TaskFailed, DeadlineExceeded.
+    """
+    if plan.create is not None:
+        _create(agent, plan, doors.pve, events)
+    else:
+        _update(plan, doors.pve, events)
+
+
+def _create(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events) -> None:
+    if plan.template is None or plan.create is None:
+        raise ValueError("a new container needs its template")
+    if plan.template.download:
+        _download(plan, plan.template.storage, plan.template.download, pve, events)
+    doing = f"creating CT {plan.vmid} on {plan.node}"
+    with (
+        events.step(f"create CT {plan.vmid} from {plan.template.volume}"),
+        standing(events, f"Proxmox may still be creating CT {plan.vmid}"),
+    ):
+        try:
+            upid = pve.post(f"/nodes/{plan.node}/lxc", ostemplate=plan.template.volume, **plan.create)
+        except ApiError as error:
+            if "already exists" in error.message:
+                raise Refused(
+                    f"VMID {plan.vmid} was taken while the plan was made", doing=doing, answer=error.message
+                ) from None
+            raise
+        end = pve.task(upid, doing=doing, timeout=CREATE_S, on_line=events.line)
+    for warning in end.warnings:
+        events.warning(warning)
+    events.change(f"created CT {plan.vmid} ({agent.hostname}) from {plan.template.volume}", subject="container")
+    with standing(events, f"CT {plan.vmid} exists, stopped, without its tag"):
+        # Not in the POST: there a token whose rights come from a pool is refused tags (PVE: assert_tag_permissions).
+        pve.put(f"{plan.base}/config", **plan.update)
+    events.change(f"tags of CT {plan.vmid}: {plan.update['tags']}", subject="tags")
+
+
+def _download(plan: ContainerPlan, storage: str, name: str, pve: Pve, events: Events) -> None:
+    """Fetch a template into the storage, unless somebody did meanwhile."""
+    doing = f"downloading the template {name} to {storage} on {plan.node}"
+    with _downloading:
+        content = pve.get(f"/nodes/{plan.node}/storage/{storage}/content", content="vztmpl") or ()
+        if any(str(each.get("volid")) == f"{storage}:vztmpl/{name}" for each in content):
+            return
+        with events.step(f"download {name} to {storage}"):
+            upid = pve.post(f"/nodes/{plan.node}/aplinfo", storage=storage, template=name)
+            pve.task(upid, doing=doing, timeout=DOWNLOAD_S, on_line=download_progress(events, name))
+    events.change(f"downloaded {name} to {storage}", subject="template")
+
+
+def download_progress(events: Events, name: str) -> Callable[[str], None]:
+    """Takes a download task's log lines: those with a percentage become progress, the others are shown."""
+
+    def line(text: str) -> None:
+        match = re.search(r"(\d{1,3})\s?%", text)
+        if match:
+            events.progress(f"download {name}", float(match[1]), 100.0)
+        else:
+            events.line(text)
+
+    return line
+
+
+def _update(plan: ContainerPlan, pve: Pve, events: Events) -> None:
+    if plan.update or plan.delete:
+        params: dict[str, Any] = dict(plan.update)
+        if plan.delete:
+            params["delete"] = ",".join(plan.delete)
+        # The digest makes Proxmox refuse if somebody changed the container since it was read.
+        pve.put(f"{plan.base}/config", digest=plan.digest, **params)
+        for change in plan.changes:
+            if change.subject in plan.update or change.subject in plan.delete:
+                events.change(
+                    f"{change.subject}: {change.before or '-'} -> {change.after or '-'}", subject=change.subject
+                )
+    if plan.grow:
+        doing = f"growing the root disk of CT {plan.vmid} to {plan.grow}"
+        upid = pve.put(f"{plan.base}/resize", disk="rootfs", size=plan.grow)
+        if upid:
+            end = pve.task(upid, doing=doing, timeout=RESIZE_S, on_line=events.line)
+            for told in end.log:
+                if told.startswith("Failed to"):  # Proxmox grows the volume, and ends well if the file system stays
+                    events.warning(f"CT {plan.vmid}: {told}")
+        events.change(f"grew the root disk to {plan.grow}", subject="rootfs: size")
+
+
+def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, events: Events) -> Up:
+    """Protect the container if it shall be, start it or reboot it if something waits for a boot, wait for its address.
+
+    Nothing is asked and nothing is done if both plans were empty and it runs.
+    Raises TaskFailed if it does not start, DeadlineExceeded if it gets no address.
+    """
+    pve = doors.pve
+    _protect(agent, plan, host, pve, events)
+    changed = bool(plan.update or plan.delete or plan.grow or host.options or host.delete)
+    if plan.start:
+        with events.step(f"start CT {plan.vmid}"), standing(events, f"CT {plan.vmid} is set up, but not started"):
+            upid = pve.post(f"{plan.base}/status/start")
+            pve.task(upid, doing=f"starting CT {plan.vmid}", timeout=START_S, on_line=events.line)
+        events.change(f"started CT {plan.vmid}", subject="status")
+        return _reached(agent, plan, pve, events, other_than=None)
+    waiting = pending_of(pve.get(f"{plan.base}/pending")) if changed or plan.reboot else {}
+    if due := sorted(key for key in waiting if MANAGED.fullmatch(key)):
+        return _reboot(agent, plan, due, pve, events)
+    if not plan.addresses:
+        return _reached(agent, plan, pve, events, other_than=None, fresh=False)
+    return Up(plan.addresses, plan.init_pid, fresh=False)
+
+
+def _protect(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: Events) -> None:
+    """Last of the changes, since Proxmox refuses to touch the mounts of a protected container."""
+    asked = any(change.subject == "protection" and change.after == "1" for change in plan.changes)
+    if agent.protection and (asked or host.unprotect):
+        pve.put(f"{plan.base}/config", protection=1)
+        events.change(f"protected CT {plan.vmid}", subject="protection")
+
+
+def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events: Events) -> Up:
+    before = pve.get(f"{plan.base}/status/current").get("pid")
+    why = ", ".join(due)
+    with (
+        events.step(f"reboot CT {plan.vmid} for {why}"),
+        standing(events, f"CT {plan.vmid} still has to be rebooted for {why}"),
+    ):
+        upid = pve.post(f"{plan.base}/status/reboot", timeout=SHUTDOWN_S)
+        doing = f"rebooting CT {plan.vmid}"
+        pve.task(upid, doing=doing, timeout=SHUTDOWN_S + START_S, on_line=events.line)
+        up = _reached(agent, plan, pve, events, other_than=int(before) if before else None)
+    events.change(f"rebooted CT {plan.vmid}", subject="status")
+    return up
+
+
+def _reached(
+    agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other_than: int | None, fresh: bool = True
+) -> Up:
+    """Wait until the container runs, with an init other than `other_than`, and has an address on net0."""
+    doing = f"waiting for CT {plan.vmid} to come up"
+
+    def booted() -> int | None:
+        status = pve.get(f"{plan.base}/status/current")
+        pid = int(status.get("pid") or 0)
+        return pid if status.get("status") == "running" and (other_than is None or pid not in (0, other_than)) else None
+
+    what = f"CT {plan.vmid} to run" if other_than is None else f"another boot of CT {plan.vmid}"
+    pid = wait_for(booted, what, timeout=START_S, doing=doing, hint=f"look at it on the node: pct status {plan.vmid}")
+    hwaddr = parse(str(pve.get(f"{plan.base}/config", current=1)["net0"])).get("hwaddr")
+    dhcp = agent.network.ip == "dhcp"
+
+    def addressed() -> tuple[str, ...] | None:
+        found = addresses_of(pve.get(f"{plan.base}/interfaces"), hwaddr)
+        if found:
+            return found
+        if pve.get(f"{plan.base}/status/current").get("status") != "running":
+            raise ProxhermesError(
+                f"CT {plan.vmid} stopped while it was booting",
+                doing=doing,
+                hint=f"see what it says on its console: pct start {plan.vmid} --debug",
+            )
+        return None
+
+    with events.step(f"wait for the address of CT {plan.vmid}"):
+        addresses = wait_for(
+            addressed,
+            f"an address on eth0 of CT {plan.vmid} ({agent.network.ip}, {hwaddr})",
+            timeout=ADDRESS_S,
+            doing=doing,
+            hint=f"does a DHCP server answer on {agent.network.bridge}? `network.ip` takes a fixed address, too"
+            if dhcp
+            else f"look inside: pct exec {plan.vmid} -- ip addr",
+        )
+    events.note(f"CT {plan.vmid} is up at {addresses[0]}")
+    return Up(addresses, pid, fresh)
