@@ -20,6 +20,7 @@ from typing import Any, Final
 import requests
 import tenacity
 
+from proxhermes import hints
 from proxhermes.errors import (
     ApiError,
     AuthError,
@@ -220,13 +221,13 @@ class Pve:
         errors = {name: clean(str(text)) for name, text in (body.get("errors") or {}).items()}
         if errors:
             message += " " + "; ".join(f"{name}: {text}" for name, text in errors.items())
+        token = self.node.token
         if error.status_code == 401:
-            return AuthError(
-                f"{self.name} refused the token {self.node.token}: {message}",
-                doing=doing,
-            )
-        kind = PermissionDenied if error.status_code == 403 else ApiError
-        return kind(message or "no message", status=error.status_code, errors=errors, doing=doing)
+            hint = hints.refused_token(token, message)
+            return AuthError(f"{self.name} refused the token {token}: {message}", doing=doing, hint=hint)
+        if error.status_code == 403:
+            return PermissionDenied(message, status=403, doing=doing, hint=hints.denied(token, message))
+        return ApiError(message or "no message", status=error.status_code, errors=errors, doing=doing)
 
 
 def clean(message: str) -> str:
