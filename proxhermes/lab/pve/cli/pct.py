@@ -9,9 +9,12 @@ from typing import Any
 from proxhermes.lab.pve.cli import guest
 from proxhermes.lab.pve.cli.api import ask, method_options, parameters, vmid_of
 from proxhermes.lab.pve.cli.getopt import Kind
-from proxhermes.lab.pve.cli.tool import Call, Command, Options, Tool, Values, flag, main, say
+from proxhermes.lab.pve.cli.tool import Call, Command, Options, Tool, Values, flag, main, notice, say
+from proxhermes.lab.pve.config import encode_text
+from proxhermes.lab.pve.containers import Containers
 from proxhermes.lab.pve.errors import PveError
 from proxhermes.lab.pve.node import Node
+from proxhermes.lab.pve.storage import Storages
 
 _LXC = "/nodes/{node}/lxc"
 _KEYS = "ssh-public-keys"
@@ -72,8 +75,6 @@ def pending(call: Call) -> int:
 
 
 def _line(key: str, value: object) -> str:
-    from proxhermes.lab.pve.config import encode_text
-
     return encode_text(str(value)) if key == "description" else str(value)
 
 
@@ -99,7 +100,14 @@ def list_containers(call: Call) -> int:
 
 def unlock(call: Call) -> int:
     """`pct unlock`: the one way to be rid of a lock."""
-    call.node.remove_lock(vmid_of(call))
+    vmid = vmid_of(call)
+    containers = Containers(call.node.site, Storages(call.node.site))
+    with containers.locked(vmid, notice):
+        found = containers.load(vmid)
+        if found.get("lock") is None:
+            raise PveError("no lock found trying to remove any lock")
+        kept = {name: value for name, value in found.options.items() if name != "lock"}
+        containers.save(vmid, found.changed(kept))
     return 0
 
 

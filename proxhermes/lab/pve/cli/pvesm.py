@@ -9,6 +9,8 @@ from proxhermes.lab.pve.cli.api import ask, parameters
 from proxhermes.lab.pve.cli.getopt import Kind
 from proxhermes.lab.pve.cli.tool import Call, Command, Tool, Values, main, say
 from proxhermes.lab.pve.node import Node
+from proxhermes.lab.pve.schema import Param, check
+from proxhermes.lab.pve.storage import Storages
 
 _STORAGE = "/nodes/{node}/storage"
 
@@ -55,7 +57,9 @@ def list_content(call: Call) -> int:
 
 def path_of(call: Call) -> int:
     """`pvesm path`: where a volume lies, whether it exists or not."""
-    say(f"{call.node.volume_path(call.values['volume'])}\n")
+    volume = check(call.values, {"volume": Param(optional=False, format="pve-volume-id")})["volume"]
+    storages = Storages(call.node.site)
+    say(f"{storages.path(storages.parse(volume))}\n")
     return 0
 
 

@@ -133,6 +133,11 @@ def log_line(line: str) -> None:
     say(line.rstrip("\n") + "\n")
 
 
+def notice(line: str) -> None:
+    """One line of what is done here and now, without a task."""
+    complain(line.rstrip("\n") + "\n")
+
+
 def run(tool: Tool, argv: Sequence[str], open_node: Callable[[], Node]) -> int:
     """Run one command line (without the tool's own name) and return its exit code."""
     if not argv:
@@ -158,7 +163,7 @@ def run(tool: Tool, argv: Sequence[str], open_node: Callable[[], Node]) -> int:
 
 def main(tool: Tool) -> None:
     """The end of every tool's module: run the process's own command line on the node of this machine."""
-    from proxhermes.lab.pve.cli.site import open_node
+    from proxhermes.lab.pve.cli.here import open_node
 
     os.environ["PATH"] = NODE_PATH
     sys.exit(run(tool, sys.argv[1:], open_node))

@@ -1,0 +1,29 @@
+"""Which node this machine is: `/etc/pve-lab.json`, written when the node is built.
+
+    {"name": "gihyeon", "root": "/", "runtime": "proxhermes.lab.node.lxc:LxcRuntime",
+     "arguments": {"cgroup_parent": "phlab/default"}}
+
+`runtime` names what makes the `Runtime`, as module:callable, and `arguments` what it is called with.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+from proxhermes.lab.pve.node import Node
+from proxhermes.lab.pve.site import Site
+
+FILE = "/etc/pve-lab.json"
+VARIABLE = "PVE_LAB_FILE"
+"""Environment variable with another place for that file."""
+
+
+def open_node() -> Node:
+    """The node of this machine. OSError when the file is missing: then this is none."""
+    said = json.loads(Path(os.environ.get(VARIABLE, FILE)).read_text())
+    module, _, name = said["runtime"].partition(":")
+    make = getattr(importlib.import_module(module), name)
+    return Node(Site(root=Path(said["root"]), name=said["name"]), make(**said["arguments"]))
