@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxhermes.errors import ApiError, CommandFailed, PermissionDenied, ProxhermesError, TaskFailed
 
@@ -44,100 +44,108 @@ _LOCKS: Final = {
     "snapshot-delete": "a snapshot of it is being removed",
 }
 
-# Pattern of what was said -> advice; `{…}` are the pattern's groups and {vmid}. The first that fits gives the advice.
+
+class Rule(NamedTuple):
+    """What was said, as a pattern, and the advice, in which `{…}` are the pattern's groups and {vmid}."""
+
+    pattern: str
+    advice: str
+
+
+# The first that fits gives the advice.
 RULES: Final = (
     # What only root may
-    (
+    Rule(
         r"Only root can pass arbitrary filesystem paths",
         "name the template as STORAGE:vztmpl/FILE, or its family as `debian-13`",
     ),
-    (r"only allowed for root@pam|Only root may use this option|is only possible for root", _ROOT_SHELL),
-    (
+    Rule(r"only allowed for root@pam|Only root may use this option|is only possible for root", _ROOT_SHELL),
+    Rule(
         r"[Pp]lease run as root|pct: Permission denied|must be root",
         "the user of `ssh:` in the inventory must be root: Proxmox' commands work for nobody else",
     ),
-    (
+    Rule(
         r"(pct|pvesm): (command )?not found|failed to run command .pct.",
         "`ssh:` in the inventory leads to a machine without Proxmox VE: is `host` the node itself?",
     ),
     # Others at work at the same time
-    (
+    Rule(
         r"can't lock file '[^']*'.* - got timeout",
         "another task is working on the container {vmid}: see the node's task list, and run again when it has ended",
     ),
-    (r"detected modified configuration", "somebody changed the container meanwhile; run again: it looks anew"),
-    (
+    Rule(r"detected modified configuration", "somebody changed the container meanwhile; run again: it looks anew"),
+    Rule(
         r"protection mode enabled",
         "the container is protected: `proxhermes destroy` lifts that, or set `protection: false`",
     ),
-    (
+    Rule(
         r"(?:CT|VM) (?P<other>\d+) already exists on node '(?P<node>[^']+)'",
         "something else took the VMID {other} on {node} meanwhile: choose another one in the inventory,\n"
         "or look what it is: pct config {other}",
     ),
-    (r"(?:CT|VM) \d+ (?:already|not) running", "its state changed meanwhile; run the command again"),
+    Rule(r"(?:CT|VM) \d+ (?:already|not) running", "its state changed meanwhile; run the command again"),
     # Names that are not there
-    (
+    Rule(
         r"hostname lookup '[^']+' failed|no such cluster node '[^']+'",
         "no node has that name: the key under `nodes:` is the name that Proxmox shows (`hostname` on the node)",
     ),
-    (
+    Rule(
         r"Configuration file 'nodes/(?P<node>[^/]+)/(?:lxc|qemu-server)/(?P<other>\d+)\.conf' does not exist",
         "there is no container {other} on {node}: it was removed or moved meanwhile;\n"
         "`proxhermes list` shows what is there",
     ),
-    (
+    Rule(
         r"bridge '[^']+' does not exist|no physical interface on bridge '[^']+'",
         "`network.bridge` in the inventory names a bridge that the node does not have; those that it has:\n"
         "  ip -br link show type bridge",
     ),
-    (
+    Rule(
         r"storage '(?P<storage>[^']+)' does not exist",
         "the node has no storage {storage}: `disk.storage` and `template_storage` name one that `pvesm status` shows",
     ),
-    (
+    Rule(
         r"storage '(?P<storage>[^']+)' is (?:not (?:online|available|enabled)|disabled)",
         "the storage {storage} is off or out of reach: see `pvesm status` on the node",
     ),
-    (
+    Rule(
         r"content type needs to be 'vztmpl'|does not support (?:content-type|container templates)",
         "`template` must be a container template (STORAGE:vztmpl/FILE), on a storage that may hold such",
     ),
-    (
+    Rule(
         r"(?:volume|file) '[^']*vztmpl/[^']+' does not exist",
         "the template is not on the storage (`pveam list STORAGE` shows what is); with a family as `debian-13` in the\n"
         "inventory, proxhermes finds the newest, or downloads it",
     ),
-    (
+    Rule(
         r"directory '[^']+' does not exist",
         "the folder of a mount is missing on the node; `proxhermes create` makes it: run the command again",
     ),
-    (
+    Rule(
         r"unable to shrink disk size",
         "Proxmox cannot shrink a disk: set `disk.size` back, or destroy and create the agent (its host folders stay)",
     ),
     # The node's health
-    (
-        r"[Nn]o space left on device|(?:not enough|insufficient) free space|[Oo]ut of space|no free extents|quota exceeded",
+    Rule(
+        r"[Nn]o space left on device|(?:not enough|insufficient) free space|no free extents|quota exceeded",
         "a storage is full: `pvesm status` and `df -h` on the node show which",
     ),
-    (r"no quorum", "the cluster has no quorum, so nothing can be changed: see `pvecm status` on the node"),
-    (
+    Rule(r"no quorum", "the cluster has no quorum, so nothing can be changed: see `pvecm status` on the node"),
+    Rule(
         r"newuidmap|newgidmap|[ug]id range \[.*\] .* not allowed",
         "the container's id map is not allowed on the node: /etc/subuid and /etc/subgid need a line for root that\n"
         "covers it, as root:100000:65536",
     ),
-    (
+    Rule(
         r"lxc-usernsexec .*\btar\b.*failed",
         "the template could not be unpacked, as after a download that was cut off: remove it on the node\n"
         "(pvesm free STORAGE:vztmpl/FILE) and run the command again",
     ),
-    (
+    Rule(
         r"startup for container '\d+' failed|lxc-start .*failed",
         "the node says more when asked by hand: pct start {vmid} --debug\n"
         "(a mount's folder that is missing or a symbolic link has no better message)",
     ),
-    (
+    Rule(
         r"checksum mismatch|download failed|got unexpected status",
         "the node could not download it: does it reach the internet? Try on the node: pveam update",
     ),
