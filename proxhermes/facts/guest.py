@@ -1,0 +1,217 @@
+"""What is in the guest: the system, Docker, Hermes' files, its container, and LiteLLM as seen from there.
+
+One round trip (`host_scripts/guest-facts.sh`). Its output holds the contents of .env, so it is parsed and dropped: it
+is never shown, logged, or put into an exception.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes.errors import CommandFailed
+from proxhermes.hermes import compose
+from proxhermes.hermes.litellm import Answer
+from proxhermes.inventory.models import Agent
+from proxhermes.transport.scripts import script
+
+if TYPE_CHECKING:
+    from proxhermes.inventory.secrets import Secret
+    from proxhermes.transport.pct import Guest
+
+SCRIPT: Final = "guest-facts.sh"
+TIMEOUT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file or folder: owner's ids as the guest sees them, mode, and the content of a plain file."""
+
+    uid: int
+    gid: int
+    mode: int
+    kind: str  # as stat names it: "regular file", "directory", "symbolic link"
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """The engine. server is None where the daemon does not answer; `error` is what it, or its client, said."""
+
+    server: str | None = None
+    driver: str | None = None
+    compose: str | None = None
+    enabled: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerContainer:
+    """The agent's Docker container. hash: of the compose service that it was made from; project: its compose project."""
+
+    id: str
+    image: str
+    status: str
+    restarts: int
+    started: str
+    project: str
+    folder: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFacts:
+    """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer."""
+
+    os_id: str = ""
+    os_version: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    dpkg_broken: bool = False
+    mtu: int | None = None
+    docker: Docker | None = None
+    image_id: str | None = None
+    container: DockerContainer | None = None
+    compose_hash: str | None = None
+    health: int = 0
+    files: Mapping[str, File] = field(default_factory=dict)
+    mounted: Mapping[str, bool] = field(default_factory=dict)
+    litellm: Answer | None = None
+
+    def content(self, name: str) -> bytes | None:
+        """The content of the file called `name` here (daemon, compose, config, env, pending, state), if it is there."""
+        file = self.files.get(name)
+        return file.content if file else None
+
+    @property
+    def gateway_state(self) -> dict[str, Any]:
+        """What the gateway last wrote about itself; empty if nothing readable is there."""
+        return parse_state(self.content("state"))
+
+
+def read(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
+    """Ask the guest. key: LiteLLM's, sent as a file in the bundle; None: LiteLLM is not asked.
+
+    Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.
+    """
+    bundle = {SCRIPT: (script(SCRIPT), 0o700)}
+    if key is not None:
+        bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
+    mounts = [mount.guest for mount in agent.mounts]
+    arguments = [agent.hermes.data_dir, agent.hermes.image, agent.litellm.base_url, str(compose.API_PORT), *mounts]
+    doing = f"looking into container {agent.vmid}"
+    try:
+        result = guest.run(bundle, SCRIPT, arguments, timeout=TIMEOUT_S, check=False, doing=doing)
+    except CommandFailed as error:
+        raise _without_output(error, error.message, doing) from None
+    if not result.ok or not result.stdout.rstrip().endswith("facts=complete"):
+        failed = CommandFailed("", command=SCRIPT, rc=result.rc, stderr=result.stderr)
+        raise _without_output(failed, f"{SCRIPT} failed in container {agent.vmid} with code {result.rc}", doing)
+    return parse(result.stdout)
+
+
+def _without_output(error: CommandFailed, message: str, doing: str) -> CommandFailed:
+    """The same failure with what was said on standard error alone."""
+    said = error.stderr or "(nothing on standard error)"
+    return CommandFailed(message, command=error.command, rc=error.rc, stderr=said, doing=doing)
+
+
+def curl_header(key: str) -> bytes:
+    """A curl configuration with the key's header: in a file, for arguments show in the process list."""
+    quoted = f"Authorization: Bearer {key}".replace("\\", "\\\\").replace('"', '\\"')
+    return f'header = "{quoted}"\n'.encode()
+
+
+def parse(output: str) -> GuestFacts:
+    """The facts in the script's output."""
+    facts: dict[str, bytes] = {}
+    for line in output.splitlines():
+        name, found, value = line.partition("=")
+        if found and name.endswith(":b64"):
+            facts[name.removesuffix(":b64") + ":"] = base64.b64decode(value)
+        elif found:
+            facts[name] = value.encode()
+    text = {name: value.decode("utf-8", "replace") for name, value in facts.items()}
+    return GuestFacts(
+        os_id=text.get("os.id", ""),
+        os_version=text.get("os.version", ""),
+        packages=_below("package.", text),
+        dpkg_broken=text.get("dpkg.broken") == "yes",
+        mtu=_number(text.get("mtu")),
+        docker=_docker(text),
+        image_id=text.get("image.id") or None,
+        container=_container(text),
+        compose_hash=text.get("compose.hash") or None,
+        health=_number(text.get("gateway.health")) or 0,
+        files={name: _file(value, facts.get(f"file.{name}:")) for name, value in _files(text).items()},
+        mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
+        litellm=_litellm(text),
+    )
+
+
+def parse_state(content: bytes | None) -> dict[str, Any]:
+    """A gateway_state.json; empty if it is not there or not readable (it is replaced while we look)."""
+    try:
+        state = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _below(prefix: str, text: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(prefix): value for name, value in text.items() if name.startswith(prefix)}
+
+
+def _files(text: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in _below("file.", text).items() if not name.endswith(":")}
+
+
+def _file(stat: str, content: bytes | None) -> File:
+    uid, gid, mode, kind = stat.split(" ", 3)
+    regular = kind.startswith("regular")  # also "regular empty file"
+    return File(int(uid), int(gid), int(mode, 8), kind, (content or b"") if regular else None)
+
+
+def _docker(text: Mapping[str, str]) -> Docker | None:
+    if "docker.client" not in text:
+        return None
+    return Docker(
+        server=text.get("docker.server") or None,
+        driver=text.get("docker.driver") or None,
+        compose=text.get("compose.version") or None,
+        enabled=text.get("docker.enabled") == "yes",
+        error=" ".join(text.get("docker.error:", "").split()),
+    )
+
+
+def _container(text: Mapping[str, str]) -> DockerContainer | None:
+    if not text.get("container.id"):
+        return None
+    found = _below("container.", text)
+    return DockerContainer(
+        id=found["id"],
+        image=found.get("image", ""),
+        status=found.get("status", ""),
+        restarts=_number(found.get("restarts")) or 0,
+        started=found.get("started", ""),
+        project=found.get("project", ""),
+        folder=found.get("folder", ""),
+        hash=found.get("hash", ""),
+    )
+
+
+def _litellm(text: Mapping[str, str]) -> Answer | None:
+    if "litellm.status" not in text and "litellm.error" not in text:
+        return None
+    return Answer(
+        status=_number(text.get("litellm.status")) or 0,
+        models=text.get("litellm.models:", ""),
+        info=text.get("litellm.info:", ""),
+        error=" ".join((text.get("litellm.error:") or text.get("litellm.error", "")).split()),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None

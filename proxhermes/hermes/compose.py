@@ -1,0 +1,106 @@
+"""The agent's compose.yaml: one service, no port unless asked for, the host's folders under their own paths.
+
+The file is proxhermes' own; what a user wants beside it goes into a `compose.override.yaml` next to it, which compose
+reads by itself. Under `x-proxhermes` the file remembers which keys of .env and config.yaml came from the inventory, so
+that one taken out of the inventory is taken out there, too, and nobody else's is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.merge import Path, parse_pointer, pointer
+from proxhermes.inventory.models import Agent
+
+NAME: Final = "compose.yaml"
+SERVICE: Final = "hermes"
+"""Name of the compose project, of its service and of the container."""
+HOME: Final = "/opt/data"
+"""Where the image has Hermes' home (Hermes' Dockerfile)."""
+API_PORT: Final = 8642
+"""Port of the gateway's own API, bound to 127.0.0.1 within the container (Hermes 0.19: gateway/platforms)."""
+_MARK: Final = "x-proxhermes"
+_ETHERNET_MTU: Final = 1500
+_HEADER: Final = """\
+# Written by proxhermes: changes here are lost. Put yours into compose.override.yaml beside it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What proxhermes set in Hermes' files: names in .env, paths in config.yaml."""
+
+    env: tuple[str, ...] = ()
+    settings: tuple[Path, ...] = ()
+
+
+def home(agent: Agent) -> str:
+    """Hermes' home in the guest."""
+    return f"{agent.hermes.data_dir}/data"
+
+
+def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: int = API_PORT) -> str:
+    """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
+    hermes = agent.hermes
+    service: dict[str, Any] = {
+        "image": hermes.image,
+        "container_name": SERVICE,
+        "command": ["gateway", "run"],
+        "restart": hermes.restart,
+        "shm_size": hermes.shm_size,
+        "environment": {"HERMES_UID": str(hermes.uid), "HERMES_GID": str(hermes.gid)},
+        "volumes": _volumes(agent),
+        # "Up" says nothing about the gateway; its own API does.
+        "healthcheck": {
+            "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{api_port}/health"],
+            "interval": "30s",
+            "timeout": "10s",
+            "retries": 3,
+            "start_period": "3m",
+        },
+    }
+    if hermes.ports:
+        service["ports"] = list(hermes.ports)
+    document: dict[str, Any] = {"name": SERVICE, "services": {SERVICE: service}}
+    if mtu is not None and mtu < _ETHERNET_MTU:
+        document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}
+    document[_MARK] = {
+        "env": sorted(remembered.env),
+        "settings": sorted(pointer(path) for path in remembered.settings),
+    }
+    return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def read(text: str) -> Remembered:
+    """What an existing compose.yaml remembers. Raises UnusableFile for one that proxhermes did not write."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise UnusableFile(NAME, f"this is not YAML: {error.problem}", line) from None
+    mark = document.get(_MARK) if isinstance(document, dict) else None
+    if not isinstance(mark, dict):
+        raise UnusableFile(NAME, f"proxhermes did not write this file (no {_MARK} in it)")
+    return Remembered(_texts(mark.get("env")), tuple(parse_pointer(text) for text in _texts(mark.get("settings"))))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, Collection) else ()
+
+
+def _volumes(agent: Agent) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [{"type": "bind", "source": home(agent), "target": HOME}]
+    for mount in agent.mounts:
+        volume: dict[str, Any] = {"type": "bind", "source": mount.guest, "target": mount.guest}
+        if mount.read_only:
+            volume["read_only"] = True
+        # A folder that is not there is an error, not a new folder on the container's root disk.
+        volume["bind"] = {"create_host_path": False}
+        volumes.append(volume)
+    volumes[0]["bind"] = {"create_host_path": False}
+    return volumes
