@@ -122,6 +122,7 @@ def mount_disks(paths: LabPaths, root: Path) -> None:
     """The node's storages: folders of the state for `local` and `local-lvm`, real disks for the two big ones."""
     bind(paths.node / "pve", root / "etc/pve")
     bind(paths.node / "vz", root / "var/lib/vz")
+    bind(paths.node / "thin", root / "var/lib/pve-lab")
     for image, point in ((paths.disks / "hdd.img", "mnt/pve/hdd"), (paths.disks / "2tb.img", "media/2tb")):
         (root / point).mkdir(parents=True, exist_ok=True)
         mount("-o", "loop,noatime", image, root / point)

@@ -1,0 +1,112 @@
+"""What `up` does on the node: `python -m proxhermes.lab.node.inside furnish|services|status INSTANCE`.
+
+Runs in the node's namespaces, so that pids, addresses and paths are the node's. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from proxhermes.lab.node.network import UPLINK
+from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, NODE_NAME, LabPaths, Slot
+from proxhermes.lab.node.process import LabError, write_atomically
+from proxhermes.lab.node.service_table import table
+from proxhermes.lab.node.services import Keeper, answers
+
+TOOLS = ("pct", "pvesm", "pveam", "pvesh", "pveum")
+
+
+def furnish(paths: LabPaths, slot: Slot) -> None:
+    """Give the node its own /etc, its tools, and the client's key. Once, before anything runs on it."""
+    for path, text in etc_files(paths, slot).items():
+        Path(path).unlink(missing_ok=True)  # it may be a link to what only the machine has
+        write_atomically(Path(path), text)
+    for tool in TOOLS:
+        wrapper = f'#!/bin/sh\nexec {sys.executable} -m proxhermes.lab.pve.cli.{tool} "$@"\n'
+        write_atomically(Path("/usr/sbin", tool), wrapper, 0o755)
+    write_atomically(Path("/etc/pve-lab.json"), json.dumps(description(paths), indent=2) + "\n")
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    ssh = Path("/root/.ssh")
+    ssh.mkdir(mode=0o700, exist_ok=True)
+    write_atomically(ssh / "authorized_keys", (paths.client / "id_ed25519.pub").read_text(), 0o600)
+
+
+def description(paths: LabPaths) -> dict[str, object]:
+    """What the node's tools and its API read to know where they are (`proxhermes.lab.pve.cli.here`)."""
+    return {
+        "name": NODE_NAME,
+        "root": "/",
+        "runtime": "proxhermes.lab.node.lxc:LxcRuntime",
+        "arguments": {"cgroup_parent": paths.cgroup},
+    }
+
+
+def etc_files(paths: LabPaths, slot: Slot) -> Mapping[str, str]:
+    """Path and text of the node's own configuration files."""
+    disks = "".join(
+        f"{paths.disks / image} {point} ext4 loop,noatime 0 2\n"
+        for image, point in (("hdd.img", "/mnt/pve/hdd"), ("2tb.img", "/media/2tb"))
+    )
+    return {
+        "/etc/hostname": f"{NODE_NAME}\n",
+        "/etc/hosts": f"127.0.0.1 localhost\n{slot.node_address} {NODE_NAME}.lab {NODE_NAME}\n",
+        "/etc/resolv.conf": f"nameserver {BRIDGE_ADDRESS}\n",
+        "/etc/subuid": "root:100000:65536\n",
+        "/etc/subgid": "root:100000:65536\n",
+        "/etc/fstab": disks,
+        "/etc/network/interfaces": (
+            "auto lo\niface lo inet loopback\n\n"
+            f"auto {UPLINK}\niface {UPLINK} inet static\n"
+            f"\taddress {slot.node_address}/24\n\tgateway {slot.host_address}\n\n"
+            f"auto {BRIDGE}\niface {BRIDGE} inet static\n\taddress {BRIDGE_ADDRESS}/24\n"
+            "\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n"
+            f"\tpost-up iptables -t nat -A POSTROUTING -s {BRIDGE_NETWORK} ! -d {BRIDGE_NETWORK} -j MASQUERADE\n"
+        ),
+    }
+
+
+def start_services(paths: LabPaths) -> list[str]:
+    """Start those that do not run or do not answer; returns their names. LabError when one does not come up."""
+    keeper = Keeper(paths)
+    services = table(paths)
+    dead = [s for s in services if keeper.process(s.name) is None or not answers(s.ready)]
+    for service in dead:
+        keeper.stop(service.name)
+        keeper.start(service)
+    for service in dead:
+        keeper.await_ready(service)
+    return [service.name for service in dead]
+
+
+def status(paths: LabPaths) -> list[dict[str, object]]:
+    """Each service with its pid on the node, and whether it answers."""
+    keeper = Keeper(paths)
+    shown: list[dict[str, object]] = []
+    for service in table(paths):
+        process = keeper.process(service.name)
+        up = process is not None and answers(service.ready)
+        shown.append({"name": service.name, "pid": process.pid if process else None, "up": up, "at": service.ready})
+    return shown
+
+
+def main() -> None:
+    """Do what the command line says; a failure is its text on standard error and exit code 1."""
+    os.umask(0o022)
+    action, paths = sys.argv[1], LabPaths(sys.argv[2])
+    try:
+        if action == "furnish":
+            furnish(paths, Slot(int(paths.slot_file.read_text())))
+            result: object = None
+        else:
+            result = {"services": start_services, "status": status}[action](paths)
+    except (LabError, OSError) as error:
+        sys.exit(str(error))
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""From nothing to a running lab and back: `up`, `down`, `status`.
+
+Every step may be cut off by a crash. `up` therefore never repairs a half-built lab: without the file that its last
+step writes, it clears what is there and begins anew. A lab that is complete is only checked, and what died is started.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from proxhermes.lab.images import hermes, litellm, template
+from proxhermes.lab.images.cache import BuildError, Cache
+from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
+from proxhermes.lab.node.lab import Lab
+from proxhermes.lab.node.paths import CACHE_ROOT, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths
+from proxhermes.lab.node.process import LabError, Process, run, wait_until
+
+Say = Callable[[str], None]
+DISKS = {"hdd.img": ("hdd", "200G"), "2tb.img": ("2tb", "100G")}
+"""Image, label, size of the node's data disks; sparse, so they cost what is written."""
+
+
+def silent(_: str) -> None:
+    """For who does not want to hear of progress."""
+
+
+def up(instance: str = "default", say: Say = silent) -> Lab:
+    """Bring the instance up, or check one that runs; returns when CT 117's LiteLLM is live. LabError otherwise."""
+    paths = LabPaths(instance)
+    preflight.check(say)
+    with locked(paths, say):
+        lab = Lab.find(instance)
+        if lab is None or not paths.ready_file.exists():
+            _clear(paths, say)
+            build_images(say)
+            lab = _build(paths, say)
+        else:
+            _revive(lab, say)
+    return lab
+
+
+def down(instance: str = "default", say: Say = silent, *, purge_cache: bool = False) -> None:
+    """End the instance and remove all of it, also after a crash. The cache stays unless `purge_cache`."""
+    paths = LabPaths(instance)
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root, to go down as well (sudo proxhermes lab down)")
+    with locked(paths, say):
+        _clear(paths, say)
+    if purge_cache:
+        if others := instances():
+            raise LabError(f"the cache is in use by lab {', '.join(others)}: take it down first")
+        say(f"removing {CACHE_ROOT}")
+        shutil.rmtree(CACHE_ROOT, ignore_errors=True)
+
+
+def instances() -> list[str]:
+    """Names of the instances that have a state folder."""
+    return sorted(folder.name for folder in STATE_ROOT.iterdir() if folder.is_dir()) if STATE_ROOT.is_dir() else []
+
+
+@contextmanager
+def locked(paths: LabPaths, say: Say) -> Iterator[None]:
+    """One `up` or `down` of an instance at a time; the kernel frees the lock of a process that is killed."""
+    RUN_ROOT.mkdir(mode=0o700, exist_ok=True)
+    with paths.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another command to finish with lab {paths.instance}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _clear(paths: LabPaths, say: Say) -> None:
+    if cleanup.leftovers(paths):
+        say(f"clearing lab {paths.instance}")
+        cleanup.clear(paths)
+
+
+def build_images(say: Say) -> None:
+    """Build what the cache does not have: the guest template first, then LiteLLM's and the agent's image at once."""
+    cache = Cache(CACHE_ROOT)
+    CACHE_ROOT.mkdir(parents=True, exist_ok=True)
+    try:
+        template.build(cache, say)
+        with ThreadPoolExecutor(2) as pool:
+            for future in [pool.submit(build, cache, say) for build in (litellm.build, hermes.build)]:
+                future.result()
+    except BuildError as error:
+        raise LabError(str(error)) from error
+
+
+def _build(paths: LabPaths, say: Say) -> Lab:
+    say(f"node {NODE_NAME}: namespaces, network, disks")
+    lab = start_node(paths)
+    say("node services")
+    start_services(lab)
+    say("user, role and token")
+    client.write(paths, lab.slot, proxmox.make_token(lab))
+    say(f"CT {LITELLM_VMID}: LiteLLM")
+    proxmox.make_litellm(lab)
+    proxmox.await_litellm(lab)
+    paths.ready_file.touch()
+    return lab
+
+
+def start_node(paths: LabPaths) -> Lab:
+    """Namespaces, network, disks and files of the node, nothing running on it but its first process."""
+    pve = paths.node / "pve"
+    home = pve / "nodes" / NODE_NAME
+    for folder in (
+        paths.disks, paths.logs, paths.services, paths.config, home / "lxc", pve / "priv",
+        paths.node / "vz/template/cache", paths.node / "thin/pve",
+    ):  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+    paths.state.chmod(0o755)
+    slot = network.free_slot()
+    paths.slot_file.write_text(f"{slot.number}\n")
+    secrets_made.make(paths, slot)
+    for name, target in (("local", f"nodes/{NODE_NAME}"), ("lxc", f"nodes/{NODE_NAME}/lxc")):
+        (pve / name).symlink_to(target)
+    for name in ("pve-ssl.pem", "pve-ssl.key"):
+        shutil.copy2(paths.secrets / name, home / name)
+    (pve / "storage.cfg").write_text(proxmox.STORAGE_CFG)
+    for name in (template.NAME, litellm.NAME):
+        _offer(CACHE_ROOT / "template" / name, paths.node / "vz/template/cache" / name)
+    for image, (label, size) in DISKS.items():
+        run(["truncate", "-s", size, paths.disks / image])
+        run(["mkfs.ext4", "-q", "-F", "-L", label, "-E", "nodiscard", paths.disks / image])
+    network.connect(paths, slot)
+    with (paths.logs / "init.log").open("wb") as log:
+        _spawn_init(paths, log.fileno())
+    lab = Lab(paths, slot, _init_of(paths))
+    lab.run([sys.executable, "-m", "proxhermes.lab.node.inside", "furnish", paths.instance])
+    return lab
+
+
+def _offer(cached: Path, place: Path) -> None:
+    """A template of the cache in a storage, without a copy where both lie on one file system."""
+    try:
+        place.hardlink_to(cached)
+    except OSError:
+        shutil.copy2(cached, place)
+
+
+def _spawn_init(paths: LabPaths, log: int) -> None:
+    argv = [sys.executable, "-m", "proxhermes.lab.node.init", paths.instance]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=False)
+    if done.returncode != 0:
+        raise LabError(f"the node's first process failed:\n{(paths.logs / 'init.log').read_text()[-2000:]}")
+
+
+def _init_of(paths: LabPaths) -> Process:
+    """The node's first process once the node stands. LabError with its log when it has not in 20 s."""
+    try:
+        wait_until(paths.init_file.exists, "the node's file system", seconds=20, every=0.02)
+    except LabError as error:
+        raise LabError(f"{error}\n{(paths.logs / 'init.log').read_text()[-2000:]}") from error
+    init = Process.load(paths.init_file)
+    assert init is not None, "the file is written in one step"
+    return init
+
+
+def start_services(lab: Lab) -> list[str]:
+    """Start the node's services that are down, wait for them, and name them."""
+    argv = [sys.executable, "-m", "proxhermes.lab.node.inside", "services", lab.paths.instance]
+    started: list[str] = json.loads(lab.run(argv).stdout)
+    return started
+
+
+def _revive(lab: Lab, say: Say) -> None:
+    for name in start_services(lab):
+        say(f"service {name} was down and is up again")
+    if not proxmox.running(lab, LITELLM_VMID):
+        say(f"CT {LITELLM_VMID} was down: starting it")
+        lab.run(["pct", "start", str(LITELLM_VMID)])
+    proxmox.await_litellm(lab)
+
+
+def status(instance: str = "default") -> dict[str, object]:
+    """What there is of the instance: node, services, containers with addresses, or the leftovers of a crash."""
+    paths = LabPaths(instance)
+    lab = Lab.find(instance)
+    if lab is None:
+        return {"instance": instance, "state": "down", "leftovers": cleanup.leftovers(paths)}
+    argv = [sys.executable, "-m", "proxhermes.lab.node.inside", "status", instance]
+    services = json.loads(lab.run(argv).stdout)
+    complete = paths.ready_file.exists() and all(service["up"] for service in services)
+    return {
+        "instance": instance,
+        "state": "up" if complete else "incomplete",
+        "node": NODE_NAME,
+        "address": lab.address,
+        "api": f"https://{lab.address}:8006",
+        "client": str(lab.client),
+        "services": services,
+        "containers": containers(lab),
+        "leftovers": [],
+    }
+
+
+def containers(lab: Lab) -> list[dict[str, object]]:
+    """The node's containers: VMID, name, status, IPv4 addresses."""
+    shown: list[dict[str, object]] = []
+    for guest in lab.pvesh(f"/nodes/{NODE_NAME}/lxc"):
+        vmid = int(guest["vmid"])
+        cards = lab.pvesh(f"/nodes/{NODE_NAME}/lxc/{vmid}/interfaces") if guest["status"] == "running" else []
+        addresses = [card["inet"] for card in cards or [] if card.get("inet") and card["name"] != "lo"]
+        shown.append({"vmid": vmid, "name": guest["name"], "status": guest["status"], "addresses": addresses})
+    return sorted(shown, key=lambda container: str(container["vmid"]))

@@ -1,0 +1,105 @@
+"""The node's services: what is started, with which files, and how each shows that it is up."""
+
+from __future__ import annotations
+
+import sys
+
+from proxhermes.lab.images import aptcache, registry
+from proxhermes.lab.images.cache import Cache
+from proxhermes.lab.images.service import Service as BuiltService
+from proxhermes.lab.node.network import resolvers
+from proxhermes.lab.node.paths import (
+    BRIDGE,
+    BRIDGE_ADDRESS,
+    CACHE_ROOT,
+    LITELLM_ADDRESS,
+    LITELLM_HWADDR,
+    LabPaths,
+)  # fmt: skip
+from proxhermes.lab.node.secrets_made import HOST_KEY_TYPES
+from proxhermes.lab.node.services import Service
+
+API_PORT = 8006
+UPSTREAM_PORT = 9100
+TELEGRAM_PORT = 8081
+
+
+def table(paths: LabPaths) -> tuple[Service, ...]:
+    """All services in the order in which they are started; none waits for another's start."""
+    cache = Cache(CACHE_ROOT)
+    apt_config, apt_logs = paths.config / "apt", paths.logs / "apt"
+    for folder in (apt_config, apt_logs, cache.apt, cache.registry):
+        folder.mkdir(parents=True, exist_ok=True)
+    return (
+        dnsmasq(paths),
+        sshd(paths),
+        api(),
+        _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
+        _adopt(aptcache.service(cache, BRIDGE_ADDRESS, apt_config, apt_logs)),
+    )
+
+
+def dnsmasq(paths: LabPaths) -> Service:
+    """DHCP and names for the bridge; forwards to the machine's own name servers. LiteLLM's container has a fixed place.
+
+    It answers DHCP at once: in a net of its own it need not look whether somebody else has the address.
+    """
+    lines = [
+        f"interface={BRIDGE}",
+        "bind-interfaces",
+        "no-resolv",
+        *(f"server={server}" for server in resolvers()),
+        "dhcp-range=10.1.10.100,10.1.10.199,12h",
+        f"dhcp-host={LITELLM_HWADDR},{LITELLM_ADDRESS}",
+        f"dhcp-leasefile={paths.state / 'leases'}",
+        "dhcp-authoritative",
+        "dhcp-rapid-commit",
+        "no-ping",
+        "user=root",
+        "pid-file=",
+    ]
+    config = paths.config / "dnsmasq.conf"
+    return Service(
+        name="dnsmasq",
+        argv=("/usr/sbin/dnsmasq", "--keep-in-foreground", "--log-facility=-", f"--conf-file={config}"),
+        ready=f"tcp://{BRIDGE_ADDRESS}:53",
+        files={config: "\n".join(lines) + "\n"},
+    )
+
+
+def sshd(paths: LabPaths) -> Service:
+    """Debian's sshd with the lab's own host keys; root by key only."""
+    lines = [
+        "Port 22",
+        *(f"HostKey {paths.secrets / f'ssh_host_{kind}_key'}" for kind in HOST_KEY_TYPES),
+        "PermitRootLogin prohibit-password",
+        "PasswordAuthentication no",
+        "KbdInteractiveAuthentication no",
+        "UsePAM yes",
+        "PrintMotd no",
+        "PidFile none",
+        "UseDNS no",
+        "MaxStartups 100",
+        "AcceptEnv LANG LC_*",
+        "Subsystem sftp internal-sftp",
+    ]
+    config = paths.config / "sshd_config"
+    return Service(
+        name="sshd",
+        argv=("/usr/sbin/sshd", "-D", "-e", "-f", str(config)),
+        ready="tcp://127.0.0.1:22",
+        files={config: "\n".join(lines) + "\n"},
+    )
+
+
+def api() -> Service:
+    """The node's HTTPS API."""
+    return Service(
+        name="pveproxy",
+        argv=(sys.executable, "-m", "proxhermes.lab.pve.api"),
+        ready=f"https://127.0.0.1:{API_PORT}/api2/json/version",
+    )
+
+
+def _adopt(service: BuiltService) -> Service:
+    return Service(service.name, tuple(service.argv), service.ready_url, service.files)
