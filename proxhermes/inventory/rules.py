@@ -11,7 +11,7 @@ from typing import Final
 
 from proxhermes.inventory import hermes_rules
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
-from proxhermes.inventory.mounts import inside
+from proxhermes.inventory.mounts import GUEST_SHARED, inside
 from proxhermes.inventory.tree import Report, Tree
 
 Agents = Mapping[str, Tree]
@@ -91,7 +91,7 @@ def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
             report.add(other.tree.spot, f"{other.path!r} is mounted twice", "each host folder once")
     data = agent.text("hermes", "data_dir") or "/opt/hermes"
     for place in _places(vmid, agent, "guest"):
-        if inside(place.path, data) or inside(data, place.path):
+        if place.path not in GUEST_SHARED and (inside(place.path, data) or inside(data, place.path)):
             report.add(
                 place.tree.spot,
                 f"{place.path!r} collides with the folder of Hermes' own data, {data!r}",

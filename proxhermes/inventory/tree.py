@@ -19,6 +19,8 @@ _TAG: Final = "tag:yaml.org,2002:"
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+# Numbers for YAML 1.2 and text for 1.1.
+_NEWER_NUMBER: Final = re.compile(r"[-+]?0[0-9]+|0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
 _SECRETS: Final = re.compile(  # by the shapes that their issuers gave them
     r"(?:sk-(?:[a-z]+-)?[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|gh[pousr]_[A-Za-z0-9]{20,}"
     r"|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16}|[0-9]{6,12}:[A-Za-z0-9_-]{30,}"
@@ -181,7 +183,7 @@ _SYNTAX: Final = (
         "the value in quotes if it begins with `*`; else its anchor first",
     ),
     ("duplicate anchor", "an anchor (`&…`) that is defined twice", "each once; a value that begins with `&` in quotes"),
-    ("single document", "a second document (`---`)", "one document in the file"),
+    ("single document|another document", "a second document (`---`)", "one document in the file"),
     ("undefined tag handle", "a tag (`!…`)", "no tags; a value that begins with `!` in quotes"),
     (r"expected ',' or '\]'", "a list `[…]` that is not closed, or lacks a comma", "`[one, two]`"),
     (r"expected ',' or '\}'", "a block `{…}` that is not closed, or lacks a comma", "`{key: value, key: value}`"),
@@ -280,7 +282,7 @@ class _Builder:
             self._report.refuse(spot, "an empty key", "a plain word as key")
             return None
         if node.tag == _TAG + "bool" and node.style is None and node.value not in _BOOLEANS:
-            self._report.refuse(spot, *_boolean_trap(node.value))
+            self._report.refuse(_spot(node, (*path, node.value)), *_boolean_trap(node.value))
         return str(node.value)
 
     def _tag(self, spot: Spot) -> None:
@@ -304,7 +306,7 @@ class _Builder:
             return float(raw)
         if kind == "bool":
             self._report.refuse(spot, *_boolean_trap(raw))
-        elif kind in ("int", "float"):
+        elif kind in ("int", "float") or (kind == "str" and node.style is None and _NEWER_NUMBER.fullmatch(raw)):
             self._report.refuse(spot, *_number_trap(raw))
         elif _SECRETS.fullmatch(raw):
             self._report.refuse(
@@ -331,7 +333,7 @@ def _number_trap(raw: str) -> tuple[str, str]:
     # The value is not repeated: it may be a secret.
     if ":" in raw:
         what = "digits with `:` are, without quotes, a number to the base 60 for some YAML readers"
-    elif re.fullmatch(r"[-+]?0[0-7_]+", raw):
+    elif re.fullmatch(r"[-+]?0[0-9_]+|0o[0-7]+", raw):
         what = "digits after a 0 are, without quotes, octal for some YAML readers and decimal for others"
     else:
         what = "a number that YAML readers do not agree on"
