@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 
+from proxhermes.lab.pve.errors import PveError
 from proxhermes.lab.pve.node import Node
 from proxhermes.lab.pve.site import Site
 
@@ -22,8 +23,12 @@ VARIABLE = "PVE_LAB_FILE"
 
 
 def open_node() -> Node:
-    """The node of this machine. OSError when the file is missing: then this is none."""
-    said = json.loads(Path(os.environ.get(VARIABLE, FILE)).read_text())
+    """The node of this machine. PveError when the file is missing: then this is none."""
+    file = Path(os.environ.get(VARIABLE, FILE))
+    try:
+        said = json.loads(file.read_text())
+    except OSError as error:
+        raise PveError(f"this machine is no node of the lab: {file}: {error.strerror}") from error
     module, _, name = said["runtime"].partition(":")
     make = getattr(importlib.import_module(module), name)
     return Node(Site(root=Path(said["root"]), name=said["name"]), make(**said["arguments"]))
