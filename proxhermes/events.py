@@ -24,7 +24,8 @@ class Kind(StrEnum):
     STEP_FAILED = "step_failed"
     LINE = "line"  # a line that a task, a command or a service printed
     PROGRESS = "progress"
-    CHANGE = "change"  # something was changed, or is about to be (the plan)
+    PLAN = "plan"  # something is going to be changed
+    CHANGE = "change"  # something was changed
     NOTE = "note"
     WARNING = "warning"
     COMMAND = "command"  # a masked command line or API call, for -v and the log

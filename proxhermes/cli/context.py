@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from proxhermes.cli.display import Display
     from proxhermes.events import Events
     from proxhermes.inventory import Inventory
     from proxhermes.inventory.models import Agent
@@ -31,6 +32,7 @@ class Context:
     debug: bool = False
     json: bool = False
     command: str = "proxhermes"
+    _display: Display | None = None
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -71,12 +73,17 @@ class Context:
         from proxhermes.events import Events
         from proxhermes.redaction import redacting
 
-        display = make_display(sys.stderr, verbose=self.verbose, quiet=self.quiet)
+        display = self._display = make_display(sys.stderr, verbose=self.verbose, quiet=self.quiet)
         self._closers.append(display.close)
         stop = threading.Event()
         events = Events([redacting(display), self.log], stop=stop)
         self._closers.append(_stop_on_ctrl_c(stop, events))
         return events
+
+    def quiet_display(self) -> None:
+        """Let go of the terminal, so that a question can be asked there; the next event takes it again."""
+        if self._display is not None:
+            self._display.close()
 
     def close(self) -> None:
         """Stop the display and close the log; safe to call twice."""

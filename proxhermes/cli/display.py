@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _MARKS = {
     Kind.STEP_DONE: ("✔", "green"),
     Kind.STEP_FAILED: ("✘", "red"),
-    Kind.CHANGE: ("~", "cyan"),
+    Kind.PLAN: ("+", "cyan"),
+    Kind.CHANGE: ("~", "green"),
     Kind.NOTE: ("·", "bright_black"),
     Kind.WARNING: ("!", "yellow"),
     Kind.COMMAND: ("$", "bright_black"),

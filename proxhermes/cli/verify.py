@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from proxhermes.inventory.models import Agent
     from proxhermes.verify.model import Report
@@ -47,8 +47,12 @@ def verify_agents(
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     junit: Path | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> None:
-    """Verify each agent and write the reports that were asked for. Raises VerificationFailed if a check failed."""
+    """Verify each agent and write the reports that were asked for; `before` stands in the JSON ahead of the checks.
+
+    Raises VerificationFailed if a check failed.
+    """
     from proxhermes.errors import VerificationFailed
     from proxhermes.transport.doors import Doors
     from proxhermes.verify.checks import CHECKS
@@ -72,7 +76,7 @@ def verify_agents(
         counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))
         events.note(f"verified: {counts}")
     if context.json:
-        click.echo(json.dumps(as_dict(reports), indent=2))
+        click.echo(json.dumps({**(before or {}), **as_dict(reports)}, indent=2))
     if junit:
         junit.write_text(as_junit(reports), encoding="utf-8")
     bad = [result.check.id for report in reports for result in report if result.failed]

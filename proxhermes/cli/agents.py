@@ -1,0 +1,159 @@
+"""`create`, `bootstrap`, `up`, `plan`: what brings agents to what the inventory says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from proxhermes.events import Events
+    from proxhermes.inventory.models import Agent
+    from proxhermes.plan.model import Change
+    from proxhermes.transport.doors import Doors
+
+PENDING = 3
+"""Exit code of `plan` when something would change."""
+
+take_ownership_option = click.option(
+    "--take-ownership", is_flag=True, help="Use a host folder although it holds data of a stranger (its owner changes)."
+)
+
+
+@click.command(cls=Command)
+@agents_argument
+@take_ownership_option
+@json_option
+@pass_context
+def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> None:
+    """Create AGENT's container, or bring an existing one of its own to what the inventory says.
+
+    Through the API token: the container, its options, its start. Through the root shell, and listed before it happens:
+    host folders and their owner, features, bind mounts. A container that proxhermes did not make is never touched, and
+    what Proxmox cannot change in place (a smaller disk, another storage) is named and left alone.
+    """
+
+    def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
+        from proxhermes.run import create as stage
+
+        return stage(agent, doors, events, take_ownership=take_ownership)[0].changes
+
+    _report(context, _each(context, agents, work))
+
+
+@click.command(cls=Command)
+@agents_argument
+@json_option
+@pass_context
+def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
+    """Install Docker in AGENT's container, write Hermes' files, and start its gateway.
+
+    Restarts or recreates only what a change asks for; keys in Hermes' files that the inventory does not mention stay.
+    """
+
+    def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
+        from proxhermes.run import bootstrap as stage
+
+        return stage(agent, doors, events).changes
+
+    _report(context, _each(context, agents, work))
+
+
+@click.command(cls=Command)
+@agents_argument
+@take_ownership_option
+@click.option("--no-verify", is_flag=True, help="Leave the verification out.")
+@json_option
+@pass_context
+def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verify: bool) -> None:
+    """create + bootstrap + verify: AGENT as the inventory says, proved.
+
+    Run it again at any time: what is as it should be is left alone, and a run that was cut off is finished.
+    """
+
+    def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
+        from proxhermes.run import bootstrap, create
+
+        outer, _ = create(agent, doors, events, take_ownership=take_ownership)
+        return (*outer.changes, *bootstrap(agent, doors, events).changes)
+
+    results = _each(context, agents, work)
+    if no_verify:
+        _report(context, results)
+        return
+    from proxhermes.cli.verify import verify_agents
+
+    verify_agents(context, context.agents(agents), before={"up": results})
+
+
+@click.command(cls=Command)
+@agents_argument
+@take_ownership_option
+@json_option
+@pass_context
+def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int:
+    """Show what `up` would change for AGENT, door by door, and change nothing. Exit code 3 if anything would."""
+
+    def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
+        from proxhermes.run import plan_all
+
+        return plan_all(agent, doors, events, take_ownership=take_ownership)
+
+    results = _each(context, agents, work, applied=False)
+    _report(context, results)
+    return PENDING if any(result["changes"] for result in results) else 0
+
+
+def _each(
+    context: Context,
+    wanted: tuple[int, ...],
+    work: Callable[[Agent, Doors, Events], tuple[Change, ...]],
+    *,
+    applied: bool = True,
+) -> list[dict[str, Any]]:
+    """Do `work` for every agent in turn, holding its lock; returns a result an agent, as for `--json`."""
+    from proxhermes.runlock import agent_lock
+    from proxhermes.transport.doors import Doors
+
+    results = []
+    for agent in context.agents(wanted):
+        events = context.events.for_agent(agent.vmid)
+        node = context.inventory.nodes[agent.node]
+        with agent_lock(agent.node, agent.vmid), Doors(node, events, agent.node) as doors:
+            changes = work(agent, doors, events)
+            result = _result(agent, changes, doors)
+        if not result["changes"]:
+            events.note("nothing to change" if applied else "nothing would change")
+        results.append(result)
+    return results
+
+
+def _result(agent: Agent, changes: Iterable[Change], doors: Doors) -> dict[str, Any]:
+    listed = [_as_dict(change) for change in changes]
+    return {
+        "vmid": agent.vmid,
+        "hostname": agent.hostname,
+        "changes": [change for change in listed if not change["blocked"]],
+        "left_alone": [change for change in listed if change["blocked"]],
+        "api_calls": doors.calls,
+        "ssh_commands": doors.commands,
+    }
+
+
+def _as_dict(change: Change) -> dict[str, Any]:
+    return asdict(change) | {
+        "layer": change.layer.value,
+        "door": change.door.value,
+        "effect": change.effect.name.lower(),
+    }
+
+
+def _report(context: Context, results: list[dict[str, Any]]) -> None:
+    if context.json:
+        click.echo(json.dumps({"agents": results}, indent=2))

@@ -1,0 +1,111 @@
+"""The order of things: which layer follows which, for one agent.
+
+Each stage reads the facts, plans, shows the plan, and carries it out. A second run finds no difference and does
+nothing; a run that was cut off anywhere is mended by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxhermes.apply.container import Up, apply_container, bring_up
+from proxhermes.apply.host import apply_host
+from proxhermes.events import Events, Kind
+from proxhermes.facts import preflight
+from proxhermes.facts.container import ContainerFacts, read_container
+from proxhermes.facts.host import read_host
+from proxhermes.facts.templates import read_templates
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
+from proxhermes.plan.host import HostPlan, plan_host
+from proxhermes.plan.model import Change, Door
+
+if TYPE_CHECKING:
+    from proxhermes.transport.doors import Doors
+
+
+@dataclass(frozen=True, slots=True)
+class OuterPlan:
+    """The two outer layers of an agent: its container, and what the node's root does for it."""
+
+    facts: ContainerFacts
+    container: ContainerPlan
+    host: HostPlan
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return (*self.container.changes, *self.host.changes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.container.notes, *self.host.notes)
+
+
+def pending(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Those changes that are going to be carried out."""
+    return tuple(change for change in changes if change.blocked is None)
+
+
+def show(changes: Iterable[Change], events: Events) -> None:
+    """Tell every change before it happens, with the door that it goes through and the command where there is one."""
+    for change in changes:
+        if change.blocked:
+            events.warning(f"{change.subject}: {change.before} stays, not {change.after}: {change.blocked}")
+            continue
+        text = f"{change.subject}: {change.before or '–'} → {change.after or '–'}"
+        command = change.command if change.door is Door.ROOT else None
+        events.emit(
+            Kind.PLAN,
+            f"[{change.door.value}] {text}" + (f"   # {command}" if command and command not in text else ""),
+            layer=change.layer.value,
+            effect=change.effect.name.lower(),
+        )
+
+
+def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> OuterPlan:
+    """Read the container and its host folders, and plan. Refuses what is not ours before anything else is read."""
+    with events.step(f"look at CT {agent.vmid} on {agent.node}"):
+        facts = read_container(doors.pve, agent.node, agent.vmid, events)
+        refuse_foreign(facts)
+        templates = None if facts.exists else read_templates(doors.pve, agent.node, agent.template_storage)
+        container = plan_container(agent, facts, templates)
+        folders = [mount.host for mount in agent.mounts]
+        host = plan_host(agent, facts, read_host(doors.ssh, folders, agent.node), take_ownership=take_ownership)
+    return OuterPlan(facts, container, host)
+
+
+def create(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[OuterPlan, Up]:
+    """Bring the container and the node to what the inventory says, and the container up.
+
+    Returns what was planned, all of it done, and where the container is reached.
+    """
+    plan = plan_outer(agent, doors, events, take_ownership=take_ownership)
+    show(plan.changes, events)
+    for note in plan.notes:
+        events.note(note)
+    if pending(plan.changes):
+        _preflight(agent, plan, doors, events)
+        apply_container(agent, plan.container, doors, events)
+        apply_host(agent, plan.host, doors, events)
+    return plan, bring_up(agent, plan.container, plan.host, doors, events)
+
+
+def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> None:
+    """Refuse before anything is touched, naming all that the token lacks."""
+    container = plan.container
+    options = {*container.update, *container.delete}
+    if agent.protection or plan.host.unprotect:
+        options.add("protection")
+    create = container.create is not None
+    needs = preflight.wanted(
+        agent,
+        options=options | {*(container.create or ())} - {"vmid", "pool"},
+        create=create,
+        download=bool(container.template and container.template.download),
+        grow=container.grow is not None,
+        power=container.start or container.reboot or plan.host.reboot,
+    )
+    with events.step(f"check what the token may do on {agent.node}"):
+        preflight.check(doors.pve, needs)
