@@ -69,8 +69,15 @@ class _NotProxmox(Exception):
     """A successful answer that is not Proxmox' JSON."""
 
 
+class _Refusal(Exception):
+    """An answer of 400 or above, with what stands in its body."""
+
+    def __init__(self, status: int, message: str, errors: dict[str, str]) -> None:
+        self.status, self.message, self.errors = status, message, errors
+
+
 class _Serializer:
-    """Reads answers for proxmoxer: errors with Proxmox' own message, nothing but JSON as data."""
+    """Reads answers for proxmoxer: nothing but JSON as data, and errors with Proxmox' own message."""
 
     def loads(self, response: requests.Response) -> Any:
         try:
@@ -78,12 +85,16 @@ class _Serializer:
         except (ValueError, KeyError, TypeError):
             raise _NotProxmox from None
 
-    def loads_errors(self, response: requests.Response) -> dict[str, Any]:
+    def loads_errors(self, response: requests.Response) -> None:
+        # Raised here, since proxmoxer's own exception stumbles over an answer without a reason phrase.
         try:
             body = response.json()
         except ValueError:
             body = None
-        return body if isinstance(body, dict) else {}
+        body = body if isinstance(body, dict) else {}
+        errors = {name: clean(str(text)) for name, text in (body.get("errors") or {}).items()}
+        message = clean(str(body.get("message") or response.reason or f"status {response.status_code}"))
+        raise _Refusal(response.status_code, message, errors)
 
 
 class Pve:
@@ -191,7 +202,7 @@ class Pve:
         doing = f"asking {self.node.api}: {method} {path}"
         try:
             data = getattr(api(path.lstrip("/")), method.lower())(**sent)
-        except proxmoxer.ResourceException as error:
+        except _Refusal as error:
             self._reached = True
             raise self._refusal(error, doing) from None
         except _NotProxmox:
@@ -215,19 +226,16 @@ class Pve:
                     self._events.warning(f"{self.name}: TLS is not verified (tls.insecure in the inventory)")
             return self._api
 
-    def _refusal(self, error: proxmoxer.ResourceException, doing: str) -> ProxhermesError:
-        body = error.errors if isinstance(error.errors, dict) else {}
-        message = clean(str(body.get("message") or error.content or error.status_message or ""))
-        errors = {name: clean(str(text)) for name, text in (body.get("errors") or {}).items()}
-        if errors:
-            message += " " + "; ".join(f"{name}: {text}" for name, text in errors.items())
-        token = self.node.token
-        if error.status_code == 401:
+    def _refusal(self, refusal: _Refusal, doing: str) -> ProxhermesError:
+        message, status, token = refusal.message, refusal.status, self.node.token
+        if refusal.errors:
+            message += " " + "; ".join(f"{name}: {text}" for name, text in refusal.errors.items())
+        if status == 401:
             hint = hints.refused_token(token, message)
             return AuthError(f"{self.name} refused the token {token}: {message}", doing=doing, hint=hint)
-        if error.status_code == 403:
-            return PermissionDenied(message, status=403, doing=doing, hint=hints.denied(token, message))
-        return ApiError(message or "no message", status=error.status_code, errors=errors, doing=doing)
+        if status == 403:
+            return PermissionDenied(message, status=status, doing=doing, hint=hints.denied(token, message))
+        return ApiError(message, status=status, errors=refusal.errors, doing=doing)
 
 
 def clean(message: str) -> str:
@@ -287,8 +295,8 @@ def _innermost(error: BaseException) -> str:
 
 def _ended(exitstatus: str, upid: str, doing: str, log: list[str]) -> TaskEnd:
     if exitstatus == "OK" or exitstatus.startswith("WARNINGS:"):
-        told = tuple(line for line in log if line.lower().startswith(("warn", "task warnings")))
-        return TaskEnd(exitstatus, tuple(log), told if exitstatus != "OK" else ())
+        told = tuple(line.removeprefix("WARN: ") for line in log if line.startswith("WARN: "))
+        return TaskEnd(exitstatus, tuple(log), told)
     raise TaskFailed(
         f"the task failed: {clean(exitstatus)}", upid=upid, exitstatus=exitstatus, log=log[-LOG_TAIL:], doing=doing
     )
