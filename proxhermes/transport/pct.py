@@ -10,6 +10,7 @@ import secrets
 import tarfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Final
 
 from proxhermes.errors import CommandFailed
 from proxhermes.transport.command import Command, CommandResult, Shell
@@ -51,6 +52,10 @@ def reboot(vmid: int, timeout: int = 60) -> Command:
     return Command(("pct", "reboot", str(vmid), "--timeout", str(timeout)))
 
 
+LAST: Final = ".whole"
+"""The last file of every bundle. tar takes an archive that was cut off between two files for a whole one."""
+
+
 def pack(bundle: Bundle) -> bytes:
     """The bundle as a tar archive that holds only what it must: names, modes and contents."""
     buffer = io.BytesIO()
@@ -62,18 +67,19 @@ def pack(bundle: Bundle) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))
+        archive.addfile(tarfile.TarInfo(LAST))
     return buffer.getvalue()
 
 
 # Runs one entry of a bundle. $1 marks the end, $2 names the entry, the rest are its arguments. One bundle at a time in
 # a guest: a run that was cut off on our side may still be working there. What such a run left behind is removed.
-RUNNER = """\
+RUNNER: Final = """\
 set -eu; umask 077; mark=$1 entry=$2; shift 2
 exec 9>/run/proxhermes.lock
 flock -n 9 || { echo 'waiting for another run of proxhermes in this guest' >&2; flock 9; }
 rm -rf /run/proxhermes.run.*; dir=$(mktemp -d /run/proxhermes.run.XXXXXX)
 trap 'cd /; rm -rf "$dir"' EXIT; trap 'exit 143' HUP INT TERM
-cd "$dir"; tar -xf -; rc=0
+cd "$dir"; tar -xf -; [ -e .whole ]; rc=0
 sh "./$entry" "$@" </dev/null 9>&- || rc=$?
 echo "$mark $rc"
 """
