@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,9 +31,18 @@ def furnish(paths: LabPaths, slot: Slot) -> None:
         write_atomically(Path("/usr/sbin", tool), wrapper, 0o755)
     write_atomically(Path("/etc/pve-lab.json"), json.dumps(description(paths), indent=2) + "\n")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    ssh = Path("/root/.ssh")
-    ssh.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(ssh / "authorized_keys", (paths.client / "id_ed25519.pub").read_text(), 0o600)
+    fresh_home(Path("/root"))
+    write_atomically(Path("/root/.ssh/authorized_keys"), (paths.client / "id_ed25519.pub").read_text(), 0o600)
+
+
+def fresh_home(home: Path) -> None:
+    """Root's shell start-up files and SSH folder as a new machine has them, not those of the machine beneath."""
+    for name in (".bashrc", ".profile", ".bash_profile", ".bash_login", ".bash_history"):
+        (home / name).unlink(missing_ok=True)
+    for name in (".bashrc", ".profile"):
+        shutil.copy2(Path("/etc/skel", name), home / name)
+    shutil.rmtree(home / ".ssh", ignore_errors=True)
+    (home / ".ssh").mkdir(mode=0o700)
 
 
 def description(paths: LabPaths) -> dict[str, object]:

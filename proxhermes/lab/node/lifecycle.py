@@ -125,6 +125,7 @@ def start_node(paths: LabPaths) -> Lab:
     paths.state.chmod(0o755)
     slot = network.free_slot()
     paths.slot_file.write_text(f"{slot.number}\n")
+    paths.resolvers_file.write_text("\n".join(network.resolvers()) + "\n")
     secrets_made.make(paths, slot)
     for name, target in (("local", f"nodes/{NODE_NAME}"), ("lxc", f"nodes/{NODE_NAME}/lxc")):
         (pve / name).symlink_to(target)

@@ -7,18 +7,18 @@ method promises.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from proxhermes.lab.node import guest_setup, lxc_net, lxc_usage, volumes
 from proxhermes.lab.node.guest_files import GuestFiles
 from proxhermes.lab.node.lxc_config import LXC_PATH, SHARED, guest_root_ids, idmap_of, limits, render, seccomp_rules
-from proxhermes.lab.node.machine import guest_systemd_version, look
+from proxhermes.lab.node.machine import guest_architecture, guest_ostype, guest_systemd_version, look
 from proxhermes.lab.node.process import LabError, run, wait_until
 from proxhermes.lab.node.volumes import is_mounted
-from proxhermes.lab.pve.runtime import ContainerSpec, Log, Mount, Net, RuntimeFailure, Usage
+from proxhermes.lab.pve.runtime import ContainerSpec, Detected, Log, Mount, Net, RuntimeFailure, Usage
 
 _STOP_DEADLINE = 30.0
 # A guest that reboots itself is started anew by the node, so that pending changes are applied: LXC is made to end
@@ -57,17 +57,29 @@ class LxcRuntime:
         """See Runtime."""
         path.unlink(missing_ok=True)
 
-    def populate(
-        self, spec: ContainerSpec, template: Path, ssh_public_keys: str | None, password: str | None, log: Log
-    ) -> None:
+    def extract(self, spec: ContainerSpec, template: Path, log: Log) -> Detected:
         """See Runtime."""
-        with _failures():
-            rootfs = self.mount(spec)
-            try:
-                volumes.unpack(template, rootfs, idmap_of(spec), log)
-                guest_setup.after_unpacking(self._files(spec), spec, ssh_public_keys, password, log)
-            finally:
-                self.unmount(spec.vmid)
+        with _failures(), self._mounted_all(spec) as rootfs:
+            volumes.unpack(template, rootfs, idmap_of(spec), log)
+            return Detected(ostype=guest_ostype(self._files(spec)), arch=guest_architecture(self._files(spec)))
+
+    def prepare(self, spec: ContainerSpec, ssh_public_keys: str | None, password: str | None, log: Log) -> None:
+        """See Runtime."""
+        with _failures(), self._mounted_all(spec):
+            guest_setup.after_unpacking(self._files(spec), spec, ssh_public_keys, password, log)
+
+    @contextmanager
+    def _mounted_all(self, spec: ContainerSpec) -> Iterator[Path]:
+        """The root file system with the container's other volumes mounted in it, not its bind mounts."""
+        rootfs = self.mount(spec)
+        try:
+            for mount in spec.mounts:
+                if not mount.bind:
+                    target = self._files(spec).make_folder(mount.target)
+                    volumes.mount(mount.source, target, bind=False, read_only=False)
+            yield rootfs
+        finally:
+            self.unmount(spec.vmid)
 
     # Life
 
@@ -119,6 +131,9 @@ class LxcRuntime:
 
     def shutdown(self, vmid: int, timeout: int) -> None:
         """See Runtime."""
+        if timeout == 0:
+            run(["lxc-stop", "-n", str(vmid), "--nokill", "--nowait"], check=False)
+            return
         run(["lxc-stop", "-n", str(vmid), "--nokill", "-t", str(timeout)], check=False, timeout=timeout + 15)
         if self.is_running(vmid):
             raise RuntimeFailure(f"CT {vmid}: still running after {timeout} s")
@@ -196,8 +211,7 @@ class LxcRuntime:
     def set_limits(self, spec: ContainerSpec) -> None:
         """See Runtime."""
         with _failures():
-            for key, value in self._meter.changed(spec.vmid, limits(spec, self._machine)):
-                run(["lxc-cgroup", "-n", str(spec.vmid), key, value])
+            self._meter.limit(spec.vmid, limits(spec, self._machine))
 
     # A stopped guest's files
 
@@ -216,11 +230,6 @@ class LxcRuntime:
         if is_mounted(rootfs):
             with _failures():
                 run(["umount", "-R", rootfs])
-
-    def forget(self, vmid: int) -> None:
-        """Remove LXC's own folder of a destroyed container; the volumes must be unmounted."""
-        self.unmount(vmid)
-        shutil.rmtree(LXC_PATH / str(vmid), ignore_errors=True)
 
     def _mounted(self, vmid: int) -> bool:
         return is_mounted(LXC_PATH / str(vmid) / "rootfs")

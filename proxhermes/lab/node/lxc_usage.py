@@ -24,7 +24,7 @@ def error_lines(log_file: Path) -> list[str]:
 
 
 class Meter:
-    """Reads a container's counters; remembers the last reading of each, for the share of CPU since then."""
+    """Reads a container's counters and sets its limits; remembers the last reading of each, for the share of CPU since then."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -46,18 +46,25 @@ class Meter:
             netout=_number(card / "rx_bytes"),
         )
 
-    def changed(self, vmid: int, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Those of the limits that differ now, in an order that the kernel accepts: memory never above memory+swap."""
+    def limit(self, vmid: int, wanted: list[tuple[str, str]]) -> None:
+        """Write those of the limits that differ now, in an order that the kernel takes: memory within memory+swap.
+
+        Not with lxc-cgroup: it writes to the guest's inner cgroup and not to the one that holds the limits.
+        """
         now = {key: self._value(vmid, key) for key, _ in wanted}
         todo = [(key, value) for key, value in wanted if now[key] != value]
         growing = any(
             key.startswith("memory.memsw") and now[key].isdigit() and int(value) > int(now[key]) for key, value in todo
         )
-        return sorted(todo, key=lambda item: item[0].startswith("memory.memsw"), reverse=growing)
+        for key, value in sorted(todo, key=lambda item: item[0].startswith("memory.memsw"), reverse=growing):
+            self._file(vmid, key).write_text(value)
 
     def _value(self, vmid: int, key: str) -> str:
-        file = self._folder(vmid, key.partition(".")[0]) / key
+        file = self._file(vmid, key)
         return file.read_text().strip() if file.exists() else ""
+
+    def _file(self, vmid: int, key: str) -> Path:
+        return self._folder(vmid, key.partition(".")[0]) / key
 
     def _folder(self, vmid: int, controller: str) -> Path:
         base = CGROUPS if self._machine.pure_cgroup2 else CGROUPS / controller

@@ -6,8 +6,10 @@ import os
 import re
 from pathlib import Path
 
+from proxhermes.lab.node.guest_files import GuestFiles
 from proxhermes.lab.node.lxc_config import Machine
 
+_ELF_MACHINES = {0x3E: "amd64", 0xB7: "arm64", 0x03: "i386"}
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -28,6 +30,18 @@ def hierarchies() -> list[Path]:
     """The mount points of all cgroup hierarchies, v1 and v2."""
     lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
     return [Path(words[4]) for words in lines if words[words.index("-") + 1] in ("cgroup", "cgroup2")]
+
+
+def guest_ostype(files: GuestFiles) -> str:
+    """What Proxmox calls the system that lies there (`debian`, `alpine`…); `unmanaged` when it does not say."""
+    words = dict(line.split("=", 1) for line in files.read("/etc/os-release").splitlines() if "=" in line)
+    return words.get("ID", "unmanaged").strip('"')
+
+
+def guest_architecture(files: GuestFiles) -> str:
+    """`amd64`, `arm64` or `i386`, read from the header of the guest's shell (ELF, e_machine)."""
+    header = files.resolve("/bin/sh").read_bytes()[:20]
+    return _ELF_MACHINES.get(int.from_bytes(header[18:20], "little"), "amd64")
 
 
 def guest_systemd_version(rootfs: Path) -> int | None:

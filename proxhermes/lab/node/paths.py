@@ -83,6 +83,11 @@ class LabPaths:
         return self.state / "config"
 
     @property
+    def resolvers_file(self) -> Path:
+        """The machine's name servers, to which the node's forwards: the node itself cannot see them any more."""
+        return self.state / "resolvers"
+
+    @property
     def ready_file(self) -> Path:
         """Written when `up` has done everything; without it the lab is half-built."""
         return self.state / "ready"

@@ -7,7 +7,6 @@ import sys
 from proxhermes.lab.images import aptcache, registry
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service as BuiltService
-from proxhermes.lab.node.network import resolvers
 from proxhermes.lab.node.paths import (
     BRIDGE,
     BRIDGE_ADDRESS,
@@ -48,7 +47,7 @@ def dnsmasq(paths: LabPaths) -> Service:
         f"interface={BRIDGE}",
         "bind-interfaces",
         "no-resolv",
-        *(f"server={server}" for server in resolvers()),
+        *(f"server={server}" for server in paths.resolvers_file.read_text().split()),
         "dhcp-range=10.1.10.100,10.1.10.199,12h",
         f"dhcp-host={LITELLM_HWADDR},{LITELLM_ADDRESS}",
         f"dhcp-leasefile={paths.state / 'leases'}",
