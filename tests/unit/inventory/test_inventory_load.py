@@ -207,7 +207,8 @@ def test_warnings(read, smallest):
     text = smallest.replace("    token:", "    tls: {insecure: true}\n    token:")
     text = text.replace("{bridge: intra01}", "{bridge: intra01, ip: 10.1.10.5/24}")
     text += "    messaging: {telegram: {token: {env: T}}}\n"
-    text += "  119: {hostname: hermes, node: gihyeon, network: {bridge: intra01}, messaging: {telegram: {token: {env: T}}}}\n"
+    text += "  119: {hostname: hermes, node: gihyeon, network: {bridge: intra01}, "
+    text += "messaging: {telegram: {token: {env: T}}}}\n"
     told = [warning.message for warning in read(text).warnings]
     assert len(told) == 4
     for word in ("read the token", "without a gateway", "same host name", "same bot"):

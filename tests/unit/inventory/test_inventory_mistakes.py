@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table that is read line by line
 """Every mistake: where it is said to stand, what it is said to be. `«` marks the expected place in each text."""
 
 from __future__ import annotations

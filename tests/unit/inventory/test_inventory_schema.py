@@ -1,0 +1,138 @@
+"""The JSON Schema accepts what the loader accepts, and refuses what an editor can know to be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from proxhermes.inventory.schema import json_schema
+from proxhermes.inventory.tree import Report
+from proxhermes.inventory.tree import read as read_tree
+
+EVERYTHING = """\
+version: 1
+nodes:
+  a:
+    api: https://h:8006
+    token: u@pve!tok
+    token_secret: {command: [pass, show, pve]}
+    tls: {fingerprint: "FINGERPRINT"}
+    ssh: {host: h, user: root, port: 22, key_file: k, known_hosts: kh, jump: "me@gate:22"}
+  b: {api: https://i:8006, token: u@pve!tok, token_secret: {file: s}, tls: {ca_file: ca.pem}}
+litellm: {base_url: http://l:4000}
+defaults:
+  litellm: {api_key: {env: K}, context_length: 200000}
+  network: {bridge: vmbr0}
+  nameserver: 1.1.1.1
+agents:
+  118:
+    node: a
+    hostname: one
+    litellm: {model: team/fast}
+    network: {ip: 10.0.0.5/24, gateway: 10.0.0.1, vlan: 3, firewall: true, mtu: 1400, hwaddr: BC:24:11:00:00:01}
+    template: local:vztmpl/debian-13-standard_13.6-1_amd64.tar.zst
+    template_storage: local
+    cores: 1
+    memory: 2048
+    swap: 0
+    disk: {storage: local-lvm, size: 8}
+    onboot: false
+    startup: order=3,up=10
+    timezone: Europe/Berlin
+    nameserver: [1.1.1.1, "2606:4700::1111"]
+    searchdomain: lan
+    pool: ai
+    ssh_public_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me]
+    protection: true
+    features: {nesting: true, keyctl: true}
+    tags: [x]
+    mounts: [{host: /srv/a, guest: /a, owner: 1000, read_only: true}, {host: /srv/b, guest: /b, owner: "1:2"}]
+    engine: {source: docker-ce, registry_mirrors: [http://10.1.10.1:5000], log_driver: json-file}
+    hermes:
+      image: registry.lan:5000/nousresearch/hermes-agent:latest
+      restart: always
+      shm_size: 512m
+      ports: ["127.0.0.1:8642:8642"]
+      data_dir: /srv/hermes
+      uid: 1000
+      gid: 1000
+      environment: {A: b, B: 3}
+      secrets: {C: {env: C}}
+      settings: {agent: {max_turns: 60}, list: [1, two, null, 2.5]}
+    messaging:
+      telegram: {token: {env: T}, allowed_users: 1, home_channel: -5, base_url: http://10.1.10.1:8081/bot,
+                 base_file_url: http://10.1.10.1:8081/file/bot, require_mention: true, group_allowed_chats: [-1]}
+      discord: {token: {env: D}, allowed_roles: [1], allowed_channels: [2], allow_all_users: true}
+      slack: {bot_token: {env: B}, app_token: {env: P}, allowed_channels: C1}
+  119:
+    node: b
+    hostname: two
+    litellm: {model: m}
+""".replace("FINGERPRINT", ":".join(["AB"] * 32))
+
+
+def plain(text: str) -> object:
+    tree = read_tree(text, Report("x"))
+    assert tree is not None
+    return tree.plain()
+
+
+def errors(text: str) -> list[str]:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    return [error.json_path for error in validator.iter_errors(plain(text))]
+
+
+def test_it_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_it_accepts_the_example_the_smallest_and_everything(smallest, read):
+    example = (Path(__file__).parents[3] / "inventory.example.yaml").read_text()
+    for text in (example, smallest, EVERYTHING):
+        assert errors(text) == []
+        read(text)
+
+
+def test_everything_is_everything(read):
+    """So that a new field gets into the test of the schema."""
+    written: Any = plain(EVERYTHING)
+    agent = read(EVERYTHING).agents[118]
+    assert set(written["agents"]["118"]) == set(type(agent).model_fields) - {"vmid"}
+    for block in ("network", "disk", "features", "engine", "hermes"):
+        assert set(written["agents"]["118"][block]) | {"bridge"} == set(type(getattr(agent, block)).model_fields) | {
+            "bridge"
+        }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("version: 1", "version: 2", "$.version"),
+        ("cores: 1", "cores: one", "$.agents['118']"),
+        ("cores: 1", "core: 1", "$.agents['118']"),
+        ("{env: C}", "hunter2", "$.agents['118']"),
+        ("{env: C}", "{env: A, file: b}", "$.agents['118']"),
+        ("  119:", "  99:", "$.agents"),
+        ("{host: /srv/a, guest: /a,", "{host: /srv/a,", "$.agents['118']"),
+        ("source: docker-ce", "source: podman", "$.agents['118']"),
+        ("hostname: one", "hostname: 'o n e'", "$.agents['118']"),
+        ("token_secret: {file: s}", "token_secret: s", "$.nodes.b"),
+    ],
+)
+def test_it_refuses(old, new, path):
+    assert old in EVERYTHING
+    assert errors(EVERYTHING.replace(old, new)) == [path]
+
+
+def test_every_field_is_described():
+    definitions = json_schema()["$defs"]
+    bare = [
+        f"{name}.{key}"
+        for name, definition in definitions.items()
+        for key, value in definition.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert bare == []
