@@ -24,7 +24,7 @@ def error_lines(log_file: Path) -> list[str]:
 
 
 class Meter:
-    """Reads a container's counters and sets its limits; remembers the last reading of each, for the share of CPU since then."""
+    """Reads a container's counters and sets its limits; remembers the last reading, for the share of CPU since."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -57,7 +57,10 @@ class Meter:
             key.startswith("memory.memsw") and now[key].isdigit() and int(value) > int(now[key]) for key, value in todo
         )
         for key, value in sorted(todo, key=lambda item: item[0].startswith("memory.memsw"), reverse=growing):
-            self._file(vmid, key).write_text(value)
+            if key == "cpuset.cpus":
+                _set_cpus(self._file(vmid, key), value)
+            else:
+                self._file(vmid, key).write_text(value)
 
     def _value(self, vmid: int, key: str) -> str:
         file = self._file(vmid, key)
@@ -91,6 +94,22 @@ class Meter:
         if self._machine.pure_cgroup2 and stat.exists():
             return int(dict(line.split() for line in stat.read_text().splitlines())["usage_usec"]) / 1e6
         return _number(self._folder(vmid, "cpuacct") / "cpuacct.usage") / 1e9
+
+
+def _set_cpus(file: Path, value: str) -> None:
+    """Set the processors of a cgroup and all within it: in v1 a child's must always be among its parent's.
+
+    So fewer go from the leaves up and more from the top down; each pass may be refused half of the way.
+    """
+    inner = sorted(file.parent.rglob(file.name))
+    refused: OSError | None = None
+    for each in [*reversed(inner), *inner]:
+        try:
+            each.write_text(value)
+        except OSError as error:
+            refused = error
+    if file.read_text().strip() != value and refused:
+        raise refused
 
 
 def _number(file: Path) -> int:
