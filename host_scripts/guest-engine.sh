@@ -15,7 +15,7 @@ docker_key=9DC858229FC7DD38854AE2D88D81803C0EBFCD88 # docs.docker.com/engine/ins
 
 export DEBIAN_FRONTEND=noninteractive
 apt() { apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"; }
-fail() { echo "$*" >&2; exit 1; }
+fail() { echo "failed: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # A run that was cut off in the middle of dpkg leaves packages unpacked, and every later one would refuse to start.

@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 data=$project/data
 pending=$project/.proxhermes-pending
 
-fail() { echo "$*" >&2; exit 1; }
+fail() { echo "failed: $*" >&2; exit 1; }
 inspect() { docker container inspect hermes --format "$1" 2>/dev/null || true; }
 
 folders() {

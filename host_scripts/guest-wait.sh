@@ -20,7 +20,7 @@ told() {
 
 fail() {
   {
-    echo "$1"
+    echo "failed: $1"
     echo "container: $(inspect '{{.State.Status}}, {{.RestartCount}} restarts, exit code {{.State.ExitCode}} {{.State.Error}}')"
     docker logs --tail 12 hermes 2>&1 || true
     log=$project/data/logs/gateway.log

@@ -50,7 +50,7 @@ class Docker:
 
 @dataclass(frozen=True, slots=True)
 class DockerContainer:
-    """The agent's Docker container. hash: of the compose service that it was made from; project: its compose project."""
+    """The agent's Docker container. hash: of the compose service that it was made from; project: compose's."""
 
     id: str
     image: str

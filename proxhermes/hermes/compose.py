@@ -13,15 +13,12 @@ from typing import Any, Final
 
 import yaml
 
+from proxhermes.hermes import layout
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import Path, parse_pointer, pointer
 from proxhermes.inventory.models import Agent
 
 NAME: Final = "compose.yaml"
-SERVICE: Final = "hermes"
-"""Name of the compose project, of its service and of the container."""
-HOME: Final = "/opt/data"
-"""Where the image has Hermes' home (Hermes' Dockerfile)."""
 API_PORT: Final = 8642
 """Port of the gateway's own API, bound to 127.0.0.1 within the container (Hermes 0.19: gateway/platforms)."""
 _MARK: Final = "x-proxhermes"
@@ -39,17 +36,12 @@ class Remembered:
     settings: tuple[Path, ...] = ()
 
 
-def home(agent: Agent) -> str:
-    """Hermes' home in the guest."""
-    return f"{agent.hermes.data_dir}/data"
-
-
 def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: int = API_PORT) -> str:
     """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
     hermes = agent.hermes
     service: dict[str, Any] = {
         "image": hermes.image,
-        "container_name": SERVICE,
+        "container_name": layout.CONTAINER,
         "command": ["gateway", "run"],
         "restart": hermes.restart,
         "shm_size": hermes.shm_size,
@@ -66,7 +58,7 @@ def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: i
     }
     if hermes.ports:
         service["ports"] = list(hermes.ports)
-    document: dict[str, Any] = {"name": SERVICE, "services": {SERVICE: service}}
+    document: dict[str, Any] = {"name": layout.CONTAINER, "services": {layout.CONTAINER: service}}
     if mtu is not None and mtu < _ETHERNET_MTU:
         document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}
     document[_MARK] = {
@@ -89,18 +81,22 @@ def read(text: str) -> Remembered:
     return Remembered(_texts(mark.get("env")), tuple(parse_pointer(text) for text in _texts(mark.get("settings"))))
 
 
+def service_of(text: str) -> Any:
+    """All of a file that compose makes something of, parsed: without what it remembers. Raises as `read` does."""
+    read(text)
+    return {key: value for key, value in yaml.safe_load(text).items() if key != _MARK}
+
+
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, Collection) else ()
 
 
 def _volumes(agent: Agent) -> list[dict[str, Any]]:
-    volumes: list[dict[str, Any]] = [{"type": "bind", "source": home(agent), "target": HOME}]
-    for mount in agent.mounts:
-        volume: dict[str, Any] = {"type": "bind", "source": mount.guest, "target": mount.guest}
-        if mount.read_only:
-            volume["read_only"] = True
-        # A folder that is not there is an error, not a new folder on the container's root disk.
-        volume["bind"] = {"create_host_path": False}
-        volumes.append(volume)
-    volumes[0]["bind"] = {"create_host_path": False}
-    return volumes
+    # A folder that is not there is an error, not a new folder on the container's root disk.
+    volumes = [_volume(layout.home(agent), layout.CONTAINER_HOME)]
+    return volumes + [_volume(mount.guest, mount.guest, read_only=mount.read_only) for mount in agent.mounts]
+
+
+def _volume(source: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
+    only = {"read_only": True} if read_only else {}
+    return {"type": "bind", "source": source, "target": target, **only, "bind": {"create_host_path": False}}

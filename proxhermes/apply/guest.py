@@ -1,0 +1,133 @@
+"""Carries out what is to be done in the guest: Docker, then Hermes, each in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes.apply.waiting import standing
+from proxhermes.errors import CommandFailed, Refused
+from proxhermes.events import Events
+from proxhermes.facts.guest import parse
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.engine import EnginePlan
+from proxhermes.plan.hermes import HermesPlan
+from proxhermes.plan.model import Effect
+from proxhermes.plan.traps import advice
+from proxhermes.transport.scripts import script
+
+if TYPE_CHECKING:
+    from proxhermes.transport.command import CommandResult
+    from proxhermes.transport.pct import Bundle, Guest
+
+ENGINE_S: Final = 1200.0
+HERMES_S: Final = 3600.0
+"""Mostly for the image: more than 5 GB over a home's line."""
+GATEWAY_S: Final = 240
+"""How long the gateway may take to answer after a start; the first one sets up the agent's home."""
+_WAIT: Final = "guest-wait.sh"
+_REASON: Final = "failed: "
+"""Begins the line on standard error in which a script says why it failed; the others are what the tools said."""
+_ACTION: Final = {
+    Effect.NONE: "none",
+    Effect.RESTART_SERVICE: "restart",
+    Effect.RECREATE_SERVICE: "up",
+    Effect.REBOOT_CONTAINER: "up",
+}
+
+
+def apply_engine(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -> None:
+    """Install and configure Docker, and have it run. Raises CommandFailed with what apt or Docker said."""
+    if not plan.needed:
+        return
+    bundle = {"guest-engine.sh": (script("guest-engine.sh"), 0o700)}
+    if plan.daemon is not None:
+        bundle["daemon.json"] = (plan.daemon, 0o600)
+    doing = f"installing Docker in CT {agent.vmid}" if plan.packages else f"configuring Docker in CT {agent.vmid}"
+    with events.step(doing), standing(events, f"Docker in CT {agent.vmid} is not ready yet"):
+        _run(guest, bundle, "guest-engine.sh", [plan.source, *plan.packages], events, timeout=ENGINE_S, doing=doing)
+
+
+def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -> None:
+    """Put Hermes' files in place and its container up, and wait for the gateway; nothing if all of it is so already.
+
+    A platform that does not connect is told as a warning. Raises CommandFailed with the gateway's last log
+    lines, Refused if a mount is missing.
+    """
+    if plan.unmounted:
+        raise Refused(
+            f"{', '.join(plan.unmounted)}: not mounted in CT {agent.vmid}; the agent would fill its root disk",
+            doing=f"setting up Hermes in CT {agent.vmid}",
+            hint=f"proxhermes create {agent.vmid}",
+        )
+    port, platforms = str(plan.api_port), plan.platforms
+    if plan.needed:
+        bundle = {name: (content, 0o600) for name, content in plan.files.items()}
+        bundle |= {name: (script(name), 0o700) for name in ("guest-hermes.sh", _WAIT)}
+        hermes = agent.hermes
+        action = _ACTION[plan.effect]
+        args = [
+            hermes.data_dir,
+            str(hermes.uid),
+            str(hermes.gid),
+            hermes.image,
+            action,
+            port,
+            str(GATEWAY_S),
+            *platforms,
+        ]
+        doing = f"setting up Hermes in CT {agent.vmid}"
+        with events.step(doing), standing(events, f"Hermes in CT {agent.vmid} is not up yet"):
+            result = _run(guest, bundle, "guest-hermes.sh", args, events, timeout=HERMES_S, doing=doing)
+    elif not plan.healthy:
+        args = [agent.hermes.data_dir, port, str(GATEWAY_S), *platforms]
+        doing = f"waiting for the gateway in CT {agent.vmid}"
+        bundle = {_WAIT: (script(_WAIT), 0o700)}
+        with events.step(doing):
+            result = _run(guest, bundle, _WAIT, args, events, timeout=GATEWAY_S + 60.0, doing=doing)
+    else:
+        return
+    _tell_platforms(parse(result.stdout).gateway_state, platforms, events)
+
+
+def _run(
+    guest: Guest, bundle: Bundle, entry: str, args: Sequence[str], events: Events, *, timeout: float, doing: str
+) -> CommandResult:
+    """Run it with its lines told as they come. A failure carries what was said, and the advice for a known trap."""
+    result = guest.run(bundle, entry, args, timeout=timeout, check=False, doing=doing, on_line=_listener(events))
+    if result.ok:
+        return result
+    said = [line for line in result.stderr.splitlines() if line.strip()]
+    reasons = [line.removeprefix(_REASON) for line in said if line.startswith(_REASON)]
+    said = [line for line in said if not line.startswith(_REASON)]
+    raise CommandFailed(
+        f"{doing}: {'; '.join(reasons) or f'{entry} ended with code {result.rc}'}",
+        command=f"{entry} {' '.join(args)}",
+        rc=result.rc,
+        stderr="\n".join(said),
+        hint=advice(result.stderr),
+    )
+
+
+def _listener(events: Events) -> Callable[[str], None]:
+    """Tells `changed: …` as changes and other lines as progress; facts are not for the eye."""
+
+    def line(text: str) -> None:
+        told, mark, change = text.partition("changed: ")
+        if mark and not told:
+            events.change(change, door="guest")
+        elif text.strip() and not text.startswith(("gateway.", "file.")):
+            events.line(text)
+
+    return line
+
+
+def _tell_platforms(state: dict[str, Any], platforms: Sequence[str], events: Events) -> None:
+    """Warn of every platform that should be connected and is not."""
+    known = state.get("platforms")
+    for platform in platforms:
+        entry = known.get(platform) if isinstance(known, dict) else None
+        entry = entry if isinstance(entry, dict) else {}
+        if entry.get("state") != "connected":
+            why = entry.get("error_message") or entry.get("error_code") or "no reason given"
+            events.warning(f"{platform} is not connected ({entry.get('state', 'unknown')}): {why}")

@@ -1,0 +1,76 @@
+"""Known traps of Docker in an unprivileged container: recognised by what is said, and named with the way out.
+
+None is worked around by weakening the container: no unconfined AppArmor profile, no pinned old containerd.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TRAPS: Final = (
+    (
+        r"ip_unprivileged_port_start.*permission denied|reopen fd \d+: permission denied",
+        (
+            "runc's fix for CVE-2025-52881 collides with the node's AppArmor profile: upgrade the node "
+            "(lxc-pve 6.0.5-2 or newer), then restart the container; neither unconfine it nor pin an old containerd"
+        ),
+    ),
+    (
+        r"session key|keyctl|keyring.*not implemented",
+        "the container lacks the feature keyctl: `features: {keyctl: true}`, then `proxhermes create`",
+    ),
+    (
+        r"lsetxattr user\.overlay|failed to register layer: (?:lchown|unlinkat).*invalid argument",
+        (
+            "overlay does not work on the file system below (ZFS before 2.2), or the image has owners outside the "
+            "container's 65536 ids: put the root disk on another storage, as LVM-thin"
+        ),
+    ),
+    (
+        r"overlay.*(?:operation not permitted|permission denied|not supported|invalid argument)",
+        (
+            "Docker cannot use overlay: the container lacks the feature nesting (`proxhermes create` sets it), "
+            "or its root disk is on a storage that cannot carry overlay"
+        ),
+    ),
+    (
+        r"bpf_prog_query|cgroup.*(?:read-only file system|permission denied|not mounted)",
+        "the container lacks the feature nesting: `features: {nesting: true}`, then `proxhermes create`",
+    ),
+    (
+        r"(?:iptables|nf_tables|nft|NAT chain).*(?:permission denied|not supported|failed|no chain|can't initialize)",
+        (
+            "the node's kernel has not loaded what Docker's network needs: on the node, modprobe ip_tables nf_nat "
+            "br_netfilter, and list them in /etc/modules-load.d"
+        ),
+    ),
+    (r"bind source path does not exist", "a mount is missing in the container: `proxhermes create` sets it"),
+    (r"no space left on device", "the container's root disk is full: enlarge `disk.size`, then `proxhermes create`"),
+    (
+        r"toomanyrequests|rate limit",
+        "Docker Hub limits pulls by address: wait, or name a mirror in `engine.registry_mirrors`",
+    ),
+    (
+        r"manifest unknown|manifest for .* not found|repository does not exist|pull access denied",
+        "the registry has no such image for us: see `hermes.image` in the inventory",
+    ),
+    (
+        r"dial tcp|no such host|TLS handshake timeout|Client\.Timeout|request canceled|server gave HTTP response",
+        "the registry is not reached from inside the container: see its network and DNS, and `engine.registry_mirrors`",
+    ),
+    (
+        r"address already in use|port is already allocated",
+        "another program in the container has that port: see `hermes.ports`",
+    ),
+    (
+        r"Could not resolve|Temporary failure resolving|Unable to fetch|apt-get update failed",
+        "the container does not reach its package sources: see its address, gateway and DNS, or its proxy",
+    ),
+)
+
+
+def advice(said: str) -> str | None:
+    """What to do about the first known trap in what Docker, apt or the kernel said; None if there is none."""
+    text = " ".join(said.split())
+    return next((way for pattern, way in _TRAPS if re.search(pattern, text, re.IGNORECASE)), None)
