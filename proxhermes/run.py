@@ -6,19 +6,25 @@ nothing; a run that was cut off anywhere is mended by the next one.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxhermes.apply.container import Up, apply_container, bring_up
+from proxhermes.apply.guest import apply_engine, apply_hermes
 from proxhermes.apply.host import apply_host
 from proxhermes.events import Events, Kind
 from proxhermes.facts import preflight
 from proxhermes.facts.container import ContainerFacts, read_container
+from proxhermes.facts.guest import GuestFacts, read
 from proxhermes.facts.host import read_host
 from proxhermes.facts.templates import read_templates
+from proxhermes.hermes import wanted
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
+from proxhermes.plan.engine import EnginePlan, plan_engine
+from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
 from proxhermes.plan.model import Change, Door
 
@@ -41,6 +47,18 @@ class OuterPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         return (*self.container.notes, *self.host.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPlan:
+    """The two inner layers of an agent: Docker in its container, and Hermes in it."""
+
+    engine: EnginePlan
+    hermes: HermesPlan
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return (*self.engine.changes, *self.hermes.changes)
 
 
 def pending(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -109,3 +127,37 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
     )
     with events.step(f"check what the token may do on {agent.node}"):
         preflight.check(doors.pve, needs)
+
+
+def plan_inner(agent: Agent, facts: GuestFacts | None) -> InnerPlan:
+    """Plan Docker and Hermes. facts: None for a container that is not there or not running yet."""
+    hermes = plan_hermes(agent, facts, wanted.environment(agent), secrets.token_hex(32))
+    return InnerPlan(plan_engine(agent, facts), hermes)
+
+
+def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+    """Bring Docker and Hermes in the agent's running container to what the inventory says, and the gateway up.
+
+    One round trip if nothing is to be done. Returns what was planned, all of it done.
+    """
+    environment, key = wanted.environment(agent), wanted.litellm_key(agent)
+    guest = doors.guest(agent.vmid)
+    looking = f"look into CT {agent.vmid}"
+    with events.step(looking):
+        facts = read(agent, guest, key)
+        engine = plan_engine(agent, facts)
+    _tell(engine.changes, engine.notes, events)
+    if engine.needed:
+        apply_engine(agent, engine, guest, events)
+        with events.step(looking):  # with curl there now, LiteLLM can be asked, too
+            facts = read(agent, guest, key)
+    hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
+    _tell(hermes.changes, hermes.notes, events)
+    apply_hermes(agent, hermes, guest, events)
+    return InnerPlan(engine, hermes)
+
+
+def _tell(changes: Iterable[Change], notes: Iterable[str], events: Events) -> None:
+    show(changes, events)
+    for note in notes:
+        events.warning(note)
