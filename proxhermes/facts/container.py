@@ -166,11 +166,9 @@ def _holder(pve: Pve, vmid: int) -> str | None:
 
 
 def pending_of(entries: Any) -> dict[str, str | None]:
-    """What `GET …/pending` has waiting, by option."""
-    waiting: dict[str, str | None] = {}
-    for entry in entries or ():
-        if "pending" in entry and not entry.get("delete"):
-            waiting[str(entry["key"])] = str(entry["pending"])
-        elif entry.get("delete"):
-            waiting[str(entry["key"])] = str(entry["pending"]) if "pending" in entry else None
-    return waiting
+    """What `GET …/pending` has waiting, by option. An option both deleted and set anew ends up set."""
+    return {
+        str(entry["key"]): str(entry["pending"]) if "pending" in entry else None
+        for entry in entries or ()
+        if "pending" in entry or entry.get("delete")
+    }

@@ -1,0 +1,37 @@
+"""Builders that several rooms' tests share: an agent as the inventory gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from proxhermes.inventory.models import Agent
+
+MakeAgent = Callable[..., Agent]
+
+
+@pytest.fixture
+def make_agent() -> MakeAgent:
+    """An agent like the design's: CT 118 with two mounts; keywords override its fields."""
+
+    def make(**fields: Any) -> Agent:
+        written: dict[str, Any] = {
+            "vmid": 118,
+            "node": "gihyeon",
+            "hostname": "hermes",
+            "litellm": {
+                "base_url": "http://10.1.10.22:4000/v1",
+                "api_key": {"env": "LITELLM_API_KEY"},
+                "model": "claude-sonnet",
+            },
+            "network": {"bridge": "intra01"},
+            "mounts": [
+                {"host": "/mnt/pve/hdd/hermes", "guest": "/data"},
+                {"host": "/media/2tb/hermes", "guest": "/fast"},
+            ],
+        }
+        return Agent.model_validate(written | fields)
+
+    return make

@@ -1,0 +1,71 @@
+"""The node's facts: the real script run here, and what is made of what it prints."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from proxhermes.errors import ProxhermesError
+from proxhermes.facts.host import Bound, Folder, facts_command, parse
+
+
+def run_here(*folders: str) -> str:
+    command = facts_command(folders)
+    done = subprocess.run(command.argv, input=command.stdin, capture_output=True, check=True, timeout=30)
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def test_the_script_tells_of_each_kind_of_folder(tmp_path: Path) -> None:
+    full, empty, file, link = (tmp_path / name for name in ("full", "empty", "file", "link"))
+    full.mkdir(mode=0o750)
+    (full / "x").touch()
+    empty.mkdir(mode=0o755)
+    file.touch()
+    link.symlink_to(full)
+    paths = [str(path) for path in (full, empty, file, link, link / "below", tmp_path / "no" / "where")]
+    facts = parse(run_here(*paths))
+    me = (os.getuid(), os.getgid())
+    assert facts.folders[paths[0]] == Folder(paths[0], "directory", None, *me, 0o750, False)
+    assert facts.folders[paths[1]] == Folder(paths[1], "directory", None, *me, 0o755, True)
+    assert facts.folders[paths[2]] == Folder(paths[2], "other")
+    assert facts.folders[paths[3]].link == paths[3]
+    assert facts.folders[paths[4]] == Folder(paths[4], "missing", paths[3])
+    assert facts.folders[paths[5]] == Folder(paths[5], "missing")
+
+
+def test_a_folder_with_only_lost_and_found_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert parse(run_here(str(tmp_path))).folders[str(tmp_path)].empty is True
+
+
+def test_the_script_knows_the_mount_table() -> None:
+    facts = parse(run_here())
+    assert facts.is_mounted("/proc") and not facts.is_mounted("/etc")
+    assert next(each for each in facts.mounted if each.path == "/proc").fstype == "proc"
+
+
+def test_what_the_node_says_of_its_storages_and_mounts() -> None:
+    facts = parse(
+        "package\tpve-manager\t8.4.1\n"
+        "mounted\t/mnt/pve/big\\040disk\t/dev/sdb1\text4\n"
+        "expected\t/mnt/nas/\t/etc/fstab\n"
+        "storage\thdd\ttype\tdir\n"
+        "storage\thdd\tpath\t/mnt/pve/hdd\n"
+        "bound\tgihyeon\t117\t/srv/media/\n"
+        "end\n"
+    )
+    assert facts.packages == {"pve-manager": "8.4.1"}
+    assert facts.is_mounted("/mnt/pve/big disk")
+    assert facts.expected == {"/mnt/nas": "/etc/fstab"}
+    assert facts.storages == {"hdd": {"type": "dir", "path": "/mnt/pve/hdd"}}
+    assert facts.bound == (Bound("gihyeon", 117, "/srv/media"),)
+
+
+@pytest.mark.parametrize("text", ["", "mounted\t/\t/dev/sda\text4\n"])
+def test_an_answer_that_broke_off_is_no_fact(text: str) -> None:
+    with pytest.raises(ProxhermesError, match="broke off"):
+        parse(text)
