@@ -186,8 +186,11 @@ def refused_token(token: str, message: str) -> str:
 
 def denied(token: str, message: str) -> str | None:
     """What to do about a 403 for `token`: the lines that grant what was missing, if the message names it."""
-    found = _DENIED.search(message)
-    return grant(token, {found["path"]: [found["privileges"]]}) if found else None
+    if found := _DENIED.search(message):
+        return grant(token, {found["path"]: [found["privileges"]]})
+    if message == "Permission check failed":  # Proxmox' only words where a new container is refused
+        return f"the token {token} needs VM.Allocate for the new container: on /vms, on /vms/VMID or on its pool"
+    return None
 
 
 def grant(token: str | None, needs: Mapping[str, Iterable[str]]) -> str:
@@ -205,6 +208,8 @@ def grant(token: str | None, needs: Mapping[str, Iterable[str]]) -> str:
         *(f"  pveum acl modify {shlex.quote(path)} --roles {ROLE} {who}" for path in sorted(wanted)),
         "(a token with privilege separation, the default, needs its own rule and may never do more than its user)",
     ]
+    if any(re.fullmatch(r"/vms/\d+", path) for path in wanted):
+        lines.append("(Proxmox drops a rule on /vms/VMID together with the container; one on /vms or a pool stays)")
     return "\n".join(lines)
 
 
