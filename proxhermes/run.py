@@ -129,6 +129,18 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
         preflight.check(doors.pve, needs)
 
 
+def plan_all(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
+    """What `create` and `bootstrap` would change, with nothing changed. Shows it."""
+    outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
+    facts = None
+    if outer.facts.running:
+        with events.step(f"look into CT {agent.vmid}"):
+            facts = read(agent, doors.guest(agent.vmid), wanted.litellm_key(agent))
+    inner = plan_inner(agent, facts)
+    _tell((*outer.changes, *inner.changes), (*outer.notes, *inner.engine.notes, *inner.hermes.notes), events)
+    return (*outer.changes, *inner.changes)
+
+
 def plan_inner(agent: Agent, facts: GuestFacts | None) -> InnerPlan:
     """Plan Docker and Hermes. facts: None for a container that is not there or not running yet."""
     hermes = plan_hermes(agent, facts, wanted.environment(agent), secrets.token_hex(32))
