@@ -8,6 +8,7 @@ from pathlib import Path
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service
 
+PROGRAM = "/usr/bin/docker-registry"
 PORT = 5000
 
 
@@ -40,7 +41,7 @@ def service(cache: Cache, host: str, config_dir: Path, port: int = PORT) -> Serv
     config = config_dir / "registry.yml"
     return Service(
         name="registry",
-        argv=("/usr/bin/docker-registry", "serve", str(config)),
+        argv=(PROGRAM, "serve", str(config)),
         ready_url=f"http://{host}:{port}/v2/",
         files={config: render_config(cache.registry, f"{host}:{port}")},
     )

@@ -43,22 +43,24 @@ retry 3;
 initial-interval 1;
 """
 
-#: The node's apt proxy, where there is one: the same archive is then fetched once for all guests.
+#: The node's apt proxy: where there is one, the same archive is fetched once for all guests.
 APT_PROXY = "http://10.1.10.1:3142"
-APT_PROXY_CONFIG = 'Acquire::http::Proxy-Auto-Detect "/usr/local/lib/lab-apt-proxy";\n'
-APT_PROXY_DETECT = f"""\
+# Settled once the network is up, so that one run of apt never sees the proxy come or go.
+APT_PROXY_HOOK = f"""\
 #!/bin/sh
-if curl --silent --output /dev/null --connect-timeout 1 --max-time 2 {APT_PROXY}/; then
-  echo {APT_PROXY}
+[ "$IFACE" = eth0 ] || exit 0
+config=/etc/apt/apt.conf.d/91lab-proxy
+if curl --fail --silent --output /dev/null --connect-timeout 1 --max-time 2 {APT_PROXY}/acng-report.html; then
+  echo 'Acquire::http::Proxy "{APT_PROXY}";' >"$config"
 else
-  echo DIRECT
+  rm -f "$config"
 fi
 """
 
 
 def recipe() -> list[object]:
     """What the template depends on."""
-    return [base.recipe(), PACKAGES, MASKED, INTERFACES, DHCLIENT, APT_PROXY_CONFIG, APT_PROXY_DETECT]
+    return [base.recipe(), PACKAGES, MASKED, INTERFACES, DHCLIENT, APT_PROXY_HOOK]
 
 
 def build(cache: Cache, progress: Progress) -> Path:
@@ -72,8 +74,7 @@ def build(cache: Cache, progress: Progress) -> Path:
         rootfs.enter(bench, root, ["systemctl", "set-default", "multi-user.target"])
         rootfs.write(root, "/etc/network/interfaces", INTERFACES)
         rootfs.write(root, "/etc/dhcp/dhclient.conf", DHCLIENT)
-        rootfs.write(root, "/etc/apt/apt.conf.d/91lab-proxy", APT_PROXY_CONFIG)
-        rootfs.write(root, "/usr/local/lib/lab-apt-proxy", APT_PROXY_DETECT, mode=0o755)
+        rootfs.write(root, "/etc/network/if-up.d/lab-apt-proxy", APT_PROXY_HOOK, mode=0o755)
         progress("guest template: packing")
         return rootfs.pack(bench, root, bench.scratch / NAME)
 
