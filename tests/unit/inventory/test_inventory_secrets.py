@@ -164,9 +164,9 @@ PLACES = [
 ]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.parametrize("text", PLACES)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    st.sampled_from(PLACES),
     LITERALS,
     st.sampled_from(["{}", '"{}"', "'{}'", "[{}]", "{{ {} }}", "{{{{ {} }}}}", "! {}"]),
 )
