@@ -43,7 +43,8 @@ enter() {
 folder() {
 	enter "$1"
 	if [ "$(stat -c '%u:%g' .)" != "$2:$3" ]; then
-		chown -h "$2:$3" .
+		chown -h "$2:$3" . || fail "$1 cannot be given to $2:$3; on a network storage that has to be done on its server"
+		[ "$(stat -c '%u:%g' .)" = "$2:$3" ] || fail "the file system of $1 keeps no owners"
 		printf 'changed: %s belongs to %s:%s\n' "$1" "$2" "$3"
 	fi
 	if [ "$4" != - ] && [ "$(stat -c '%a' .)" != "$4" ]; then

@@ -27,6 +27,7 @@ from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
 from proxhermes.plan.model import Change, Door
+from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
     from proxhermes.transport.doors import Doors
@@ -87,7 +88,7 @@ def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bo
     with events.step(f"look at CT {agent.vmid} on {agent.node}"):
         facts = read_container(doors.pve, agent.node, agent.vmid, events)
         refuse_foreign(facts)
-        templates = None if facts.exists else read_templates(doors.pve, agent.node, agent.template_storage)
+        templates = None if facts.exists else read_templates(doors.pve, agent.node, storage_of(agent))
         container = plan_container(agent, facts, templates)
         folders = [mount.host for mount in agent.mounts]
         host = plan_host(agent, facts, read_host(doors.ssh, folders, agent.node), take_ownership=take_ownership)
