@@ -10,6 +10,7 @@ from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, RU
 from proxhermes.lab.node.process import LabError, run, wait_until, write_atomically
 
 UPLINK = "eno1"
+RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_BEFORE = RUN_ROOT / "ip_forward"
 _SLOTS = range(250)
@@ -109,7 +110,7 @@ def resolvers() -> list[str]:
 
     systemd-resolved keeps the real ones in a file of its own.
     """
-    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+    for file in RESOLV_CONFS:
         if not file.exists():
             continue
         lines = (line.split() for line in file.read_text().splitlines())
