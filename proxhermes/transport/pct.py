@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import secrets
+import shlex
 import tarfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -85,6 +87,23 @@ echo "$mark $rc"
 """
 
 
+@dataclass(frozen=True, slots=True)
+class BundleRun(Command):
+    """The `pct exec` that runs a bundle. Shown without the runner's text, which is always the same."""
+
+    label: str = ""
+
+    def shown(self) -> str:
+        return f"{self.label}  # {len(self.stdin or b'')} bytes on standard input"
+
+
+def run_bundle(vmid: int, bundle: Bundle, entry: str, args: Sequence[str], mark: str) -> BundleRun:
+    """Unpack the bundle in the guest, run `entry` there, and print `mark` with its code at the end."""
+    words = exec_(vmid, ("sh", "-c", RUNNER, "proxhermes", mark, entry, *args)).argv
+    label = shlex.join((*words[: words.index("--") + 1], "sh", entry, *args))
+    return BundleRun(words, pack(bundle), label)
+
+
 class Guest:
     """The inside of one container, reached through the node's root shell."""
 
@@ -113,15 +132,14 @@ class Guest:
         if entry not in bundle:
             raise ValueError(f"the bundle holds no {entry!r}")
         mark = f"proxhermes-end-{secrets.token_hex(8)}"
-        command = exec_(self.vmid, ("sh", "-c", RUNNER, "proxhermes", mark, entry, *args), pack(bundle))
+        command = run_bundle(self.vmid, bundle, entry, args, mark)
         lines = _until(mark, on_line) if on_line else None
         raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
         result = _split(raw, mark)
-        shown = " ".join(("pct", "exec", str(self.vmid), "…", entry, *args))
         if result is None:
             raise CommandFailed(
                 f"{entry} did not run to its end in container {self.vmid} (pct exec ended with code {raw.rc})",
-                command=shown,
+                command=command.shown(),
                 rc=raw.rc,
                 stdout=raw.stdout,
                 stderr=raw.stderr,
@@ -130,7 +148,7 @@ class Guest:
         if check and not result.ok:
             raise CommandFailed(
                 f"{entry} failed in container {self.vmid} with code {result.rc}",
-                command=shown,
+                command=command.shown(),
                 rc=result.rc,
                 stdout=result.stdout,
                 stderr=result.stderr,

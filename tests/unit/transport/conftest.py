@@ -56,13 +56,14 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         pytest.skip("no OpenSSH server on this machine")
     folder = tmp_path_factory.mktemp("sshd")
     key, host_key = keygen(folder / "id_ed25519"), keygen(folder / "host")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(folder / "host_ecdsa")], check=True)
     (folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
     Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd separates its privileges
     port = free_port()
     (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n"
-        "MaxSessions 50\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nPidFile none\nMaxSessions 50\n"
+        f"HostKey {host_key}\nHostKey {folder}/host_ecdsa\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
     )
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([str(binary), "-D", "-e", "-f", str(folder / "config")], stderr=log)

@@ -122,6 +122,7 @@ def test_a_script_sees_its_files_and_arguments(guest: pct.Guest, node: Node, tmp
     result = guest.run(bundle, "go.sh", ["a b", "$x"])
     assert result == CommandResult(0, "700 .\n600 secret\n644 sub/file\nhunter2\nbelow\n<a b><$x>", "")
     assert "hunter2" not in node.sent[0].line()
+    assert node.sent[0].shown().startswith("pct exec 118 --keep-env 0 -- sh go.sh 'a b' '$x'  # 10240 bytes")
     assert [path.name for path in tmp_path.iterdir()] == ["proxhermes.lock"]
     assert len(node.sent) == 1
 
@@ -166,7 +167,7 @@ def test_a_bundle_that_was_cut_off_is_not_run(guest: pct.Guest, monkeypatch: pyt
 
 def start(node: Node, bundle: pct.Bundle, mark: str) -> subprocess.Popen[bytes]:
     """A run as its own process group, as `timeout` makes one."""
-    command = pct.exec_(118, ("sh", "-c", pct.RUNNER, "proxhermes", mark, "go.sh"), pct.pack(bundle))
+    command = pct.run_bundle(118, bundle, "go.sh", (), mark)
     process = subprocess.Popen(
         node.argv(command),
         stdin=subprocess.PIPE,

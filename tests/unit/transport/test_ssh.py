@@ -168,6 +168,12 @@ def test_a_hashed_known_hosts_is_understood(make_ssh: MakeSsh, known_hosts: Path
     assert make_ssh().run(sh("true")).ok
 
 
+def test_the_key_of_another_kind_that_is_known_is_enough(make_ssh: MakeSsh, sshd: Sshd, known_hosts: Path) -> None:
+    ecdsa = " ".join(sshd.host_key.with_name("host_ecdsa.pub").read_text().split()[:2])
+    known_hosts.write_text(f"[127.0.0.1]:{sshd.port} {ecdsa}\n")
+    assert make_ssh().run(sh("true")).ok
+
+
 def test_a_broken_known_hosts_is_named(make_ssh: MakeSsh, sshd: Sshd, known_hosts: Path) -> None:
     known_hosts.write_text(f"[127.0.0.1]:{sshd.port} ssh-ed25519 AAAAnothing\n")
     with pytest.raises(ConnectError, match=r"known_hosts|not known"):

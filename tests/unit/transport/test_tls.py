@@ -147,6 +147,14 @@ def test_a_ca_file_is_trusted(server: Server, make_node: Callable[..., Node], ev
     assert pve.get("/version")["version"] == "8.4.21"
 
 
+def test_the_systems_trust_is_the_default(
+    server: Server, make_node: Callable[..., Node], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))  # OpenSSL's own way to replace the system's store
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    assert Pve(make_node(api=server.api), events).get("/version")["version"] == "8.4.21"
+
+
 def test_a_ca_file_that_is_missing_is_named(make_node: Callable[..., Node], events: Events, tmp_path: Path) -> None:
     pve = Pve(make_node(tls={"ca_file": str(tmp_path / "none.pem")}), events)
     with pytest.raises(ConnectError, match=r"none\.pem"):
