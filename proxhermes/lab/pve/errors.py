@@ -23,6 +23,14 @@ class PveError(Exception):
         self.errno = errno
 
 
+class TaskFailed(PveError):
+    """A task that ran in the foreground failed; `upid` is its name. Whatever went wrong, a tool ends with 255."""
+
+    def __init__(self, message: str, upid: str) -> None:
+        super().__init__(message)
+        self.upid = upid
+
+
 def bad_parameters(errors: Mapping[str, str]) -> PveError:
     """400 `Parameter verification failed.` with one message for each parameter."""
     return PveError("Parameter verification failed.", status=400, errors=errors)

@@ -132,7 +132,7 @@ class Runtime(Protocol):
         """End it at once and unmount."""
 
     def shutdown(self, vmid: int, timeout: int) -> None:
-        """Ask init to end, wait `timeout` seconds; raise RuntimeFailure when it still runs (0: ask only, never raise)."""
+        """Ask init to end and wait; RuntimeFailure when it still runs after `timeout` seconds (0: only ask)."""
 
     def is_running(self, vmid: int) -> bool:
         """Whether its init lives."""
