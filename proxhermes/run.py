@@ -114,7 +114,7 @@ def create(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool =
 def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> None:
     """Refuse before anything is touched, naming all that the token lacks."""
     container = plan.container
-    options = {*container.update, *container.delete}
+    options = {*container.update, *container.delete, *(("description",) if container.block else ())}
     if agent.protection or plan.host.unprotect:
         options.add("protection")
     create = container.create is not None

@@ -76,7 +76,7 @@ def status_of(agent: Agent, facts: ContainerFacts) -> AgentStatus:
         remark = notes.why_foreign(facts)
         return AgentStatus(agent.vmid, agent.node, agent.hostname, State.FOREIGN, remark=remark)
     block = notes.read(facts.config.get("description", ""))
-    unfinished = owner is Ownership.UNFINISHED
+    unfinished = owner is Ownership.UNFINISHED or (block is not None and block.creating)
     running = State.RUNNING if facts.running else State.STOPPED
     return AgentStatus(
         vmid=agent.vmid,

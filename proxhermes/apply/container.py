@@ -14,6 +14,7 @@ from proxhermes.events import Events
 from proxhermes.facts.container import addresses_of, pending_of
 from proxhermes.facts.properties import parse
 from proxhermes.inventory.models import Agent
+from proxhermes.plan import notes
 from proxhermes.plan.container import MANAGED, ContainerPlan
 from proxhermes.plan.host import HostPlan
 
@@ -42,7 +43,7 @@ class Up:
 
 
 def apply_container(agent: Agent, plan: ContainerPlan, doors: Doors, events: Events) -> None:
-    """Create the container, stopped, or change what a running one takes; protection is set by bring_up.
+    """Create the container, stopped, or change what is not as wanted; bring_up seals it with notes and protection.
 
     Raises what the token's door raises: ApiError, PermissionDenied, TaskFailed, DeadlineExceeded.
     """
@@ -130,13 +131,13 @@ def _update(plan: ContainerPlan, pve: Pve, events: Events) -> None:
 
 
 def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, events: Events) -> Up:
-    """Protect the container if it shall be, start it or reboot it if something waits for a boot, wait for its address.
+    """Seal what was done, start the container or reboot it if something waits for a boot, and wait for its address.
 
     Nothing is asked and nothing is done if both plans were empty and it runs.
     Raises TaskFailed if it does not start, DeadlineExceeded if it gets no address.
     """
     pve = doors.pve
-    _protect(agent, plan, host, pve, events)
+    _seal(agent, plan, host, pve, events)
     changed = bool(plan.update or plan.delete or plan.grow or host.options or host.delete)
     if plan.start:
         with events.step(f"start CT {plan.vmid}"), standing(events, f"CT {plan.vmid} is set up, but not started"):
@@ -152,11 +153,19 @@ def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, ev
     return Up(plan.addresses, plan.init_pid, fresh=False)
 
 
-def _protect(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: Events) -> None:
-    """Last of the changes, since Proxmox refuses to touch the mounts of a protected container."""
-    asked = any(change.subject == "protection" and change.after == "1" for change in plan.changes)
-    if agent.protection and (asked or host.unprotect):
-        pve.put(f"{plan.base}/config", protection=1)
+def _seal(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: Events) -> None:
+    """Last of the changes: our block of the notes, now that it is true, and the protection, which forbids mounts."""
+    protect = plan.protect or (host.unprotect and agent.protection)
+    if plan.block is None and not protect:
+        return
+    now = pve.get(f"{plan.base}/config", current=1)
+    params: dict[str, Any] = {"protection": 1} if protect else {}
+    if plan.block is not None:
+        params["description"] = notes.merge(str(now.get("description", "")), plan.block)
+    pve.put(f"{plan.base}/config", digest=now.get("digest"), **params)
+    if plan.block is not None:
+        events.change(f"wrote the notes of CT {plan.vmid}", subject="notes")
+    if protect:
         events.change(f"protected CT {plan.vmid}", subject="protection")
 
 

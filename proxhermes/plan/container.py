@@ -33,6 +33,8 @@ class ContainerPlan:
     """What apply_container and bring_up carry out. Parameters are those of Proxmox's API.
 
     create: parameters of the POST without the template; None for a container that exists. update, delete: the PUT.
+    block: our part of the notes, if it has to be written. It is written last: until then the old one tells the next
+    run which mounts are ours, should this one be cut off. protect: set the protection, last as well.
     grow: new size of the root disk ("32G"). start: it is not running. reboot: something of ours waits for a boot.
     addresses, init_pid: of the container as it runs now.
     """
@@ -43,6 +45,8 @@ class ContainerPlan:
     template: Template | None = None
     update: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
     delete: tuple[str, ...] = ()
+    block: str | None = None
+    protect: bool = False
     digest: str | None = None
     grow: str | None = None
     start: bool = False
@@ -104,9 +108,9 @@ def net0(agent: Agent, current: str | None = None) -> dict[str, str]:
 
 
 def wanted_options(agent: Agent, current: Mapping[str, str]) -> dict[str, str | None]:
-    """Every option that a PUT can bring, as text; None where it should not be set.
+    """The options of the PUT, as text; None where one should not be set.
 
-    current: the configuration to build on, for what is kept of it (tags, notes, hardware address).
+    current: the configuration to build on, for what is kept of it (tags, hardware address).
     """
     tags = properties.tag_set(current.get("tags", "")) | set(agent.tags) | {notes.TAG}
     return {
@@ -121,7 +125,6 @@ def wanted_options(agent: Agent, current: Mapping[str, str]) -> dict[str, str | 
         "searchdomain": " ".join(agent.searchdomain) or None,
         "net0": properties.render(net0(agent, current.get("net0"))),
         "tags": ";".join(sorted(tags)),
-        "description": notes.merge(current.get("description", ""), notes.render(agent)),
     }
 
 
@@ -135,8 +138,6 @@ def _normal(option: str, value: str | None) -> object:
         return properties.flag(value)
     if value is None or not value.strip():
         return None
-    if option == "description":
-        return value.rstrip("\n")
     if option == "tags":
         return properties.tag_set(value)
     if option in ("nameserver", "searchdomain"):
@@ -166,7 +167,7 @@ def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:
         # The notes make it ours from the first moment; the tag comes after (see apply.container).
         "description": notes.render(agent, creating=True),
     }
-    params |= {key: value for key, value in options.items() if value is not None and key not in ("tags", "description")}
+    params |= {key: value for key, value in options.items() if value is not None and key != "tags"}
     if agent.features.nesting:
         params["features"] = "nesting=1"
     if agent.pool:
@@ -179,16 +180,16 @@ def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:
     about = f"{agent.hostname}: {agent.cores} cores, {agent.memory} MiB, {agent.disk.size} GiB on {agent.disk.storage}"
     changes.append(_change("container", None, f"{about}, from {template.volume}", f"POST /nodes/{agent.node}/lxc"))
     changes.append(_change("tags", None, str(options["tags"]), f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config"))
-    if agent.protection:
-        changes.append(_change("protection", None, "1", f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config"))
+    changes += _protection(agent, {}, f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config")
     changes.append(_change("status", None, "running", f"POST /nodes/{agent.node}/lxc/{agent.vmid}/status/start"))
-    update = {"tags": str(options["tags"]), "description": str(options["description"])}
     return ContainerPlan(
         node=agent.node,
         vmid=agent.vmid,
         create=MappingProxyType(params),
         template=template,
-        update=MappingProxyType(update),
+        update=MappingProxyType({"tags": str(options["tags"])}),
+        block=notes.render(agent),
+        protect=agent.protection,
         start=True,
         changes=tuple(changes),
     )
@@ -208,9 +209,9 @@ def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
         else:
             update[option] = value
         effect = Effect.REBOOT_CONTAINER if facts.running and option in AT_NEXT_BOOT else Effect.NONE
-        before, after = _shown(option, current.get(option)), _shown(option, value)
         command = f"{put} delete={option}" if value is None else f"{put} {option}"
-        changes.append(_change(option, before, after, command, effect))
+        changes.append(_change(option, current.get(option), value, command, effect))
+    block, noted = _notes(agent, current, put)
     protection = _protection(agent, current, put)
     if protection and not agent.protection:
         update["protection"] = 0
@@ -222,15 +223,35 @@ def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
         vmid=agent.vmid,
         update=MappingProxyType(update),
         delete=tuple(delete),
+        block=block,
+        protect=bool(protection) and agent.protection,
         digest=facts.digest,
         grow=grow,
         start=not facts.running,
         reboot=facts.running and bool(waiting),
         addresses=facts.addresses,
         init_pid=facts.init_pid,
-        changes=(*changes, *protection, *disk, *_fixed(agent, current), *_boot(agent, facts, waiting)),
+        changes=(*changes, *noted, *protection, *disk, *_fixed(agent, current), *_boot(agent, facts, waiting)),
         notes=(f"the next boot also applies what somebody else left pending: {', '.join(foreign)}",) if foreign else (),
     )
+
+
+def _notes(agent: Agent, current: Mapping[str, str], put: str) -> tuple[str | None, tuple[Change, ...]]:
+    """Our block of the notes if it has to be written, and the change that it is."""
+    before, block = current.get("description", ""), notes.render(agent)
+    if notes.same(before, notes.merge(before, block)):
+        return None, ()
+    return block, (_change("notes", _block_shown(before), _block_shown(block), f"{put} description"),)
+
+
+def _block_shown(text: str) -> str | None:
+    """The state of our block in notes, for the plan: notes themselves are long."""
+    block = notes.read(text)
+    if block is None:
+        return None
+    if block.creating:
+        return f"agent {block.vmid}, unfinished"
+    return f"agent {block.vmid}, proxhermes {block.version}, specification {block.spec}"
 
 
 def _protection(agent: Agent, current: Mapping[str, str], put: str) -> tuple[Change, ...]:
@@ -284,25 +305,13 @@ def _boot(agent: Agent, facts: ContainerFacts, waiting: list[str]) -> tuple[Chan
     return tuple(
         _change(
             f"{key} (waits for a boot)",
-            _shown(key, facts.config.get(key)),
-            _shown(key, facts.pending[key]),
+            facts.config.get(key),
+            facts.pending[key],
             reboot,
             Effect.REBOOT_CONTAINER,
         )
         for key in waiting
     )
-
-
-def _shown(option: str, value: str | None) -> str | None:
-    """A value for the plan; of notes only our block's state, since they are long."""
-    if option != "description" or value is None:
-        return value
-    block = notes.read(value)
-    if block is None:
-        return "notes without an agent's block"
-    if block.creating:
-        return f"block of agent {block.vmid}, unfinished"
-    return f"block of agent {block.vmid}, proxhermes {block.version}, specification {block.spec}"
 
 
 def _change(

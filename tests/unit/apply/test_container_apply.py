@@ -26,13 +26,15 @@ MakeAgent = Callable[..., Agent]
 BASE = "/nodes/gihyeon/lxc/118"
 MAC = "BC:24:11:AE:B0:13"
 UP = [{"hardware-address": MAC.lower(), "ip-addresses": [{"ip-address": "10.1.10.50"}]}]
+BLOCK = "<!-- proxhermes agent 118 -->\nx\n<!-- /proxhermes -->\n"
 NO_HOST = HostPlan("gihyeon", 118)
 NEW = ContainerPlan(
     "gihyeon",
     118,
     create={"vmid": 118},
     template=Template("local:vztmpl/t.tar.zst"),
-    update={"tags": "proxhermes", "description": "x"},
+    update={"tags": "proxhermes"},
+    block=BLOCK,
     start=True,
 )
 
@@ -135,12 +137,13 @@ def test_a_new_container(make_agent: MakeAgent, events: Events, seen: list[Event
     up = bring_up(agent, NEW, host, node, events)
     assert node.written == [
         "POST /nodes/gihyeon/lxc ostemplate=local:vztmpl/t.tar.zst vmid=118",
-        f"PUT {BASE}/config tags=proxhermes description=x",
+        f"PUT {BASE}/config tags=proxhermes",
         "sh -s -- run pct set 118 --mp0 /a,mp=/b --digest d2",
+        f"PUT {BASE}/config digest=d2 description={BLOCK}",
         f"POST {BASE}/status/start",
     ]
     assert (up.addresses, up.init_pid, up.fresh) == (("10.1.10.50",), 7, True)
-    assert [text.split()[0] for text in texts(seen, Kind.CHANGE)] == ["created", "tags", "started"]
+    assert [text.split()[0] for text in texts(seen, Kind.CHANGE)] == ["created", "tags", "wrote", "started"]
 
 
 def test_an_unchanged_container_costs_nothing(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
@@ -257,6 +260,14 @@ def test_protection_stands_aside_and_comes_back(make_agent: MakeAgent, events: E
     apply_host(agent, host, node, events)
     bring_up(agent, plan, host, node, events)
     assert [line.rpartition(" ")[2] for line in node.written if "PUT" in line] == ["protection=0", "protection=1"]
+
+
+def test_notes_that_were_edited_meanwhile_are_kept(make_agent: MakeAgent, events: Events) -> None:
+    old = "<!-- proxhermes agent 118 creating -->\n<!-- /proxhermes -->"
+    node = Node(**{f"GET {BASE}/config": {"description": f"typed just now\n{old}\n", "digest": "d9"}})
+    plan = ContainerPlan("gihyeon", 118, block=BLOCK, protect=True, addresses=("10.1.10.50",))
+    bring_up(make_agent(protection=True), plan, NO_HOST, node, events)
+    assert node.written == [f"PUT {BASE}/config digest=d9 protection=1 description=typed just now\n{BLOCK}"]
 
 
 def test_the_root_shell_s_changes_are_told_as_they_happen(

@@ -73,7 +73,7 @@ def test_a_new_container(make_agent: MakeAgent) -> None:
         "description": notes.render(agent, creating=True),
     }
     assert plan.template and plan.template.volume == TEMPLATE
-    assert set(plan.update) == {"tags", "description"} and plan.update["tags"] == "agent;ai;proxhermes"
+    assert plan.update == {"tags": "agent;ai;proxhermes"} and plan.block == notes.render(agent)
     assert plan.start and not plan.reboot
     assert all(change.door is Door.TOKEN and change.before is None for change in plan.changes)
 
@@ -125,8 +125,9 @@ def test_notes_of_other_people_are_no_change_and_stay(make_agent: MakeAgent) -> 
     agent = make_agent()
     mine = "traefik.enable=true\n\n" + notes.render(agent)
     assert plan_container(agent, as_proxmox_has_it(agent, description=mine)).changes == ()
-    changed = plan_container(make_agent(cores=4), as_proxmox_has_it(agent, description=mine))
-    assert str(changed.update["description"]).startswith("traefik.enable=true\n")
+    other = make_agent(cores=4)
+    changed = plan_container(other, as_proxmox_has_it(agent, description=mine))
+    assert changed.block == notes.render(other) and "notes" in [change.subject for change in changed.changes]
 
 
 NET = "name=eth0,bridge=intra01,hwaddr=BC:24:11:AE:B0:13,ip=dhcp,type=veth"
@@ -198,7 +199,7 @@ def test_a_hardware_address_is_never_lost(make_agent: MakeAgent) -> None:
 def test_protection_is_set_last_and_so_not_in_the_update(make_agent: MakeAgent) -> None:
     agent = make_agent(protection=True)
     plan = plan_container(agent, as_proxmox_has_it(agent))
-    assert [change.subject for change in plan.changes] == ["protection"] and not plan.update
+    assert [change.subject for change in plan.changes] == ["protection"] and not plan.update and plan.protect
 
 
 @pytest.mark.parametrize(
@@ -254,10 +255,9 @@ def test_what_somebody_else_left_pending_is_no_reason_to_reboot(make_agent: Make
 def test_an_unfinished_container_is_finished(make_agent: MakeAgent) -> None:
     agent = make_agent()
     facts = as_proxmox_has_it(agent, tags=None, description=notes.render(agent, creating=True))
+    assert notes.ownership(facts) is notes.Ownership.UNFINISHED
     plan = plan_container(agent, facts)
-    assert set(plan.update) == {"tags", "description"}
-    after = {key: str(value) for key, value in (dict(facts.config) | dict(plan.update)).items()}
-    assert notes.ownership(replace(facts, config=after)) is notes.Ownership.OURS
+    assert set(plan.update) == {"tags"} and plan.block == notes.render(agent)
 
 
 CLONE = "<!-- proxhermes agent 117 -->\n<!-- /proxhermes -->"
@@ -288,7 +288,7 @@ def test_a_second_plan_after_the_first_finds_nothing(make_agent: MakeAgent) -> N
         network={"bridge": "b", "ip": "10.0.0.2/24", "gateway": "10.0.0.1", "vlan": 3, "mtu": 1400},
     )
     first = plan_container(agent, before)
-    stored = {key: str(value) for key, value in first.update.items()}
+    stored = {key: str(value) for key, value in first.update.items()} | {"description": str(first.block)}
     after = replace(before, config=dict(before.config) | stored)
     assert plan_container(agent, after).changes == ()
 
@@ -297,7 +297,6 @@ def test_a_second_plan_after_the_first_finds_nothing(make_agent: MakeAgent) -> N
     ("option", "one", "other", "same"),
     [
         ("tags", "b;a", "A B", True),
-        ("description", "x", "x\n", True),
         ("onboot", None, "0", True),
         ("onboot", None, "1", False),
         ("nameserver", "1.1.1.1, 9.9.9.9", "1.1.1.1 9.9.9.9", True),
