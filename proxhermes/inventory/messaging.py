@@ -6,9 +6,11 @@ config.yaml); rendering them is the business of `proxhermes.hermes`.
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
-from proxhermes.inventory.fields import ChatId, ChatIds, HttpUrl, Model
+from pydantic import Field, field_validator, model_validator
+
+from proxhermes.inventory.fields import ChatId, ChatIds, HttpUrl, Model, mistake
 from proxhermes.inventory.secrets import SecretRef
 
 
@@ -38,8 +40,25 @@ class Telegram(Platform):
         default=None, description="A Bot API server of one's own, as in http://10.1.10.5:8081/bot."
     )
     base_file_url: HttpUrl | None = Field(
-        default=None, description="Its file service, as in http://10.1.10.5:8081/file/bot."
+        default=None, description="Where it serves files; …/file/bot beside base_url's …/bot by default."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _ends_with_bot(cls, value: str | None) -> str | None:
+        if value is not None and not value.endswith("/bot"):
+            # Hermes puts the token right behind it (python-telegram-bot's convention).
+            raise mistake(f"{value!r} does not end with `/bot`", "as in `http://10.1.10.5:8081/bot`")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_beside_messages(cls, data: Any) -> Any:
+        base = data.get("base_url") if isinstance(data, dict) else None
+        if isinstance(base, str) and base.rstrip("/").endswith("/bot"):
+            # Hermes' own default for files is base_url itself, where no Bot API server has them.
+            return {"base_file_url": base.rstrip("/").removesuffix("/bot") + "/file/bot", **data}
+        return data
 
 
 class Discord(Platform):

@@ -15,6 +15,9 @@ from proxhermes.inventory.secrets import HOW_TO_REFERENCE
 Path_ = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
 
+LARGEST: Final = 100_000
+"""Most values in a file, aliases counted as what they stand for."""
+
 _TAG: Final = "tag:yaml.org,2002:"
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -206,17 +209,26 @@ class _Builder:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._built: dict[int, Tree] = {}
+        self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
+        self._size = 0
 
     def build(self, node: yaml.Node) -> Tree:
         spot = _spot(node, ())
         return self._tree(node, (), spot)
 
     def _tree(self, node: yaml.Node, path: Path_, key: Spot) -> Tree:
+        spot = _spot(node, path)
         known = self._built.get(id(node))
         if known is not None:
-            return known
-        spot = _spot(node, path)
+            self._size += self._sizes[id(node)]
+            if self._size <= LARGEST:
+                return known
+            # Aliases of aliases of aliases: a few lines can stand for more than any memory holds.
+            self._report.add(Spot(1, 1, ()), "aliases make the file too large", f"at most {LARGEST} values")
+            return Tree(None, spot, key)
+        before = self._size
+        self._size += 1
         if id(node) in self._open:
             self._report.refuse(
                 spot, "this holds itself through an alias", "an alias of something that is complete before it"
@@ -235,6 +247,7 @@ class _Builder:
                 tree = Tree(None, spot, key)
         self._open.discard(id(node))
         self._built[id(node)] = tree
+        self._sizes[id(node)] = self._size - before
         return tree
 
     def _item(self, node: yaml.Node, path: Path_) -> Tree:

@@ -63,7 +63,7 @@ def _tell(detail: ErrorDetails, model: type[BaseModel], tree: Tree, report: Repo
         case "missing":
             field = _model_at(model, loc[:-1])
             about = field.model_fields[str(loc[-1])].description if field and loc else None
-            report.add(found.key, f"`{loc[-1]}` is missing", about or "", path=path)
+            report.add(found.key, f"`{loc[-1]}` is missing", f"`{loc[-1]}: …` - {about}" if about else "", path=path)
         case "extra_forbidden":
             _tell_unknown(found, loc, model, report)
         case _:

@@ -91,6 +91,11 @@ def test_short_forms(read, smallest):
     assert agent.messaging.telegram.home_channel == "-100123"
 
 
+def test_a_bot_api_server_of_ones_own_has_its_files_beside(read, smallest):
+    text = smallest + "    messaging: {telegram: {token: {env: T}, base_url: http://h:8081/bot}}\n"
+    assert read(text).agents[118].messaging.telegram.base_file_url == "http://h:8081/file/bot"
+
+
 def test_defaults_lie_beneath_every_agent(read, smallest):
     text = smallest + (
         "  119: {hostname: two, node: gihyeon, mounts: [], network: {vlan: 7}, disk: {size: 8}, pool: null,\n"

@@ -169,6 +169,7 @@ CASES = [
     (agent("    hermes: {environment: {X: a}, secrets: {«X: {env: X}}}\n"), "agents.118.hermes.secrets.X", "too"),
     (agent("    hermes: {settings: {model: {«provider: x}}}\n"), "agents.118.hermes.settings.model.provider", "written by"),
     (agent("    messaging: {«telegramm: {}}\n"), "agents.118.messaging.telegramm", "unknown key"),
+    (agent("    messaging: {telegram: {token: {env: T}, base_url: «http://h:1}}\n"), "agents.118.messaging.telegram.base_url", "/bot"),
     (agent("    messaging: {telegram: «{}}\n"), "agents.118.messaging.telegram.token", "missing"),
 ]  # fmt: skip
 
@@ -227,6 +228,12 @@ def test_what_the_message_looks_like(problems, tmp_path):
     assert str(problem) == (
         f"{file}:9:12: agents.118.cores: text stands here instead of a whole number\n    allowed: a whole number"
     )
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(problems):
+    text = "x0: &x0 [a, b, c, d, e, f, g, h, i, j]\n"
+    text += "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 12))
+    assert [problem.message for problem in problems(text)].count("aliases make the file too large") == 1
 
 
 @pytest.mark.parametrize(
