@@ -13,6 +13,7 @@ shift
 here=$(dirname "$0")
 docker_key=9DC858229FC7DD38854AE2D88D81803C0EBFCD88 # docs.docker.com/engine/install/debian
 
+umask 022
 export DEBIAN_FRONTEND=noninteractive
 apt() { apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"; }
 fail() { echo "failed: $*" >&2; exit 1; }

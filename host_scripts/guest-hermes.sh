@@ -13,12 +13,13 @@ shift 5
 here=$(cd "$(dirname "$0")" && pwd)
 data=$project/data
 pending=$project/.proxhermes-pending
+umask 022
 
 fail() { echo "failed: $*" >&2; exit 1; }
 inspect() { docker container inspect hermes --format "$1" 2>/dev/null || true; }
 
 folders() {
-  mkdir -p "$project"
+  install -d -m 0755 "$project"
   if [ ! -d "$data" ]; then
     # Under its own name only when it belongs to the agent: the image would otherwise start on a folder it cannot use.
     rm -rf "$data.new"

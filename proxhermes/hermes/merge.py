@@ -45,8 +45,8 @@ def differences(existing: Mapping[str, Any], wanted: Mapping[str, Any], at: Path
     """What merging `wanted` into `existing` would set, in the order of `wanted`; nothing if all of it is there."""
     for key, after in wanted.items():
         before = existing.get(key, ABSENT)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            yield from differences(before, after, (*at, key))
+        if isinstance(after, Mapping) and (isinstance(before, Mapping) or (after and before is ABSENT)):
+            yield from differences(before if isinstance(before, Mapping) else {}, after, (*at, key))
         elif not same(before, after):
             yield Difference((*at, key), before, after)
 
