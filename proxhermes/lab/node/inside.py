@@ -5,6 +5,7 @@ Runs in the node's namespaces, so that pids, addresses and paths are the node's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from proxhermes.lab.images import template
 from proxhermes.lab.node.network import UPLINK
-from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, NODE_NAME, LabPaths, Slot
+from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, CACHE_ROOT, NODE_NAME, LabPaths, Slot
 from proxhermes.lab.node.process import LabError, write_atomically
-from proxhermes.lab.node.service_table import table
+from proxhermes.lab.node.service_table import APPLIANCE_PORT, table
 from proxhermes.lab.node.services import Keeper, answers
 
 TOOLS = ("pct", "pvesm", "pveam", "pvesh", "pveum")
@@ -31,8 +33,24 @@ def furnish(paths: LabPaths, slot: Slot) -> None:
         write_atomically(Path("/usr/sbin", tool), wrapper, 0o755)
     write_atomically(Path("/etc/pve-lab.json"), json.dumps(description(paths), indent=2) + "\n")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    write_atomically(
+        Path("/var/lib/pve-manager/apl-info/lab"), appliance_index(CACHE_ROOT / "template" / template.NAME)
+    )
     fresh_home(Path("/root"))
     write_atomically(Path("/root/.ssh/authorized_keys"), (paths.client / "id_ed25519.pub").read_text(), 0o600)
+
+
+def appliance_index(archive: Path) -> str:
+    """The entry of `pveam available` for a template that the node's appliance server has."""
+    package, version, _ = archive.name.split("_")
+    with archive.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha512").hexdigest()
+    return (
+        f"Package: {package}\nVersion: {version}\nType: lxc\nOS: debian-13\nSection: system\nArchitecture: amd64\n"
+        f"Maintainer: proxhermes lab\nLocation: http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}/{archive.name}\n"
+        f"sha512sum: {digest}\nInfopage: https://pve.proxmox.com/wiki/Linux_Container#pct_supported_distributions\n"
+        "Description: Debian 13 Trixie (standard)\n A small Debian Trixie system including all standard packages.\n"
+    )
 
 
 def fresh_home(home: Path) -> None:

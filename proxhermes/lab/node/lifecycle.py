@@ -132,8 +132,8 @@ def start_node(paths: LabPaths) -> Lab:
     for name in ("pve-ssl.pem", "pve-ssl.key"):
         shutil.copy2(paths.secrets / name, home / name)
     (pve / "storage.cfg").write_text(proxmox.STORAGE_CFG)
-    for name in (template.NAME, litellm.NAME):
-        _offer(CACHE_ROOT / "template" / name, paths.node / "vz/template/cache" / name)
+    # LiteLLM's template lies on the node; the agent's is fetched from the appliance server, as on a new node.
+    _offer(CACHE_ROOT / "template" / litellm.NAME, paths.node / "vz/template/cache" / litellm.NAME)
     for image, (label, size) in DISKS.items():
         run(["truncate", "-s", size, paths.disks / image])
         run(["mkfs.ext4", "-q", "-F", "-L", label, "-E", "nodiscard", paths.disks / image])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from proxhermes.lab.images import aptcache, registry
@@ -21,6 +22,7 @@ from proxhermes.lab.node.services import Service
 API_PORT = 8006
 UPSTREAM_PORT = 9100
 TELEGRAM_PORT = 8081
+APPLIANCE_PORT = 8082
 
 
 def table(paths: LabPaths) -> tuple[Service, ...]:
@@ -32,7 +34,8 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
     return (
         dnsmasq(paths),
         sshd(paths),
-        api(),
+        api(paths),
+        appliances(cache),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
         _adopt(aptcache.service(cache, BRIDGE_ADDRESS, apt_config, apt_logs)),
     )
@@ -91,12 +94,23 @@ def sshd(paths: LabPaths) -> Service:
     )
 
 
-def api() -> Service:
+def api(paths: LabPaths) -> Service:
     """The node's HTTPS API."""
+    arguments = json.dumps({"cgroup_parent": paths.cgroup})
     return Service(
-        name="pveproxy",
-        argv=(sys.executable, "-m", "proxhermes.lab.pve.api"),
-        ready=f"https://127.0.0.1:{API_PORT}/api2/json/version",
+        name="api",
+        argv=(sys.executable, "-m", "proxhermes.lab.pve.server", "--port", str(API_PORT), "--arguments", arguments),
+        ready=f"https://127.0.0.1:{API_PORT}/api2/json/access/domains",
+    )
+
+
+def appliances(cache: Cache) -> Service:
+    """What download.proxmox.com is to a real node: the templates that its appliance index names."""
+    server = (sys.executable, "-m", "http.server", str(APPLIANCE_PORT), "--bind", BRIDGE_ADDRESS)
+    return Service(
+        name="appliances",
+        argv=(*server, "--directory", str(cache.templates)),
+        ready=f"http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}/",
     )
 
 
