@@ -6,6 +6,7 @@ Facts about `pct` (codes, what `push` hides, `--keep-env`) were observed on Prox
 from __future__ import annotations
 
 import io
+import math
 import secrets
 import shlex
 import tarfile
@@ -73,16 +74,18 @@ def pack(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-# Runs one entry of a bundle. $1 marks the end, $2 names the entry, the rest are its arguments. One bundle at a time in
-# a guest: a run that was cut off on our side may still be working there. What such a run left behind is removed.
+# Runs one entry of a bundle: $1 marks the end, $2 is the time limit in seconds, $3 names the entry, the rest are its
+# arguments. One bundle at a time in a guest, since a run that was cut off on our side may still be working there: it
+# holds the lock as long as `timeout` lives, but what a script leaves running does not. What a killed run left behind is
+# removed. The limit is kept in here too, since lxc-attach, when it is ended, takes only the obedient along.
 RUNNER: Final = """\
-set -eu; umask 077; mark=$1 entry=$2; shift 2
+set -eu; umask 077; mark=$1 limit=$2 entry=$3; shift 3
 exec 9>/run/proxhermes.lock
 flock -n 9 || { echo 'waiting for another run of proxhermes in this guest' >&2; flock 9; }
 rm -rf /run/proxhermes.run.*; dir=$(mktemp -d /run/proxhermes.run.XXXXXX)
 trap 'cd /; rm -rf "$dir"' EXIT; trap 'exit 143' HUP INT TERM
 cd "$dir"; tar -xf -; [ -e .whole ]; rc=0
-sh "./$entry" "$@" </dev/null 9>&- || rc=$?
+timeout -k 5 "$limit" sh -c 'exec sh "$@" 9>&-' sh "./$entry" "$@" </dev/null || rc=$?
 echo "$mark $rc"
 """
 
@@ -97,9 +100,9 @@ class BundleRun(Command):
         return f"{self.label}  # {len(self.stdin or b'')} bytes on standard input"
 
 
-def run_bundle(vmid: int, bundle: Bundle, entry: str, args: Sequence[str], mark: str) -> BundleRun:
+def run_bundle(vmid: int, bundle: Bundle, entry: str, args: Sequence[str], mark: str, timeout: float) -> BundleRun:
     """Unpack the bundle in the guest, run `entry` there, and print `mark` with its code at the end."""
-    words = exec_(vmid, ("sh", "-c", RUNNER, "proxhermes", mark, entry, *args)).argv
+    words = exec_(vmid, ("sh", "-c", RUNNER, "proxhermes", mark, str(math.ceil(timeout)), entry, *args)).argv
     label = shlex.join((*words[: words.index("--") + 1], "sh", entry, *args))
     return BundleRun(words, pack(bundle), label)
 
@@ -132,7 +135,7 @@ class Guest:
         if entry not in bundle:
             raise ValueError(f"the bundle holds no {entry!r}")
         mark = f"proxhermes-end-{secrets.token_hex(8)}"
-        command = run_bundle(self.vmid, bundle, entry, args, mark)
+        command = run_bundle(self.vmid, bundle, entry, args, mark, timeout)
         lines = _until(mark, on_line) if on_line else None
         raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
         result = _split(raw, mark)

@@ -165,9 +165,9 @@ def test_a_bundle_that_was_cut_off_is_not_run(guest: pct.Guest, monkeypatch: pyt
         guest.run(script("echo never"), "go.sh")
 
 
-def start(node: Node, bundle: pct.Bundle, mark: str) -> subprocess.Popen[bytes]:
+def start(node: Node, bundle: pct.Bundle, mark: str, limit: int = 20) -> subprocess.Popen[bytes]:
     """A run as its own process group, as `timeout` makes one."""
-    command = pct.run_bundle(118, bundle, "go.sh", (), mark)
+    command = pct.run_bundle(118, bundle, "go.sh", (), mark, limit)
     process = subprocess.Popen(
         node.argv(command),
         stdin=subprocess.PIPE,
@@ -190,17 +190,23 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_run_that_is_ended_removes_its_folder(node: Node, tmp_path: Path) -> None:
-    process = start(node, script(f"touch {tmp_path}/here; sleep 60", secret=(b"hunter2", 0o600)), "mark")
+    process = start(node, script(f"touch {tmp_path}/here; sleep 60", secret=(b"hunter2", 0o600)), "mark", limit=1)
     until((tmp_path / "here").exists)
     os.killpg(process.pid, signal.SIGTERM)
-    process.communicate(timeout=10)
+    assert b"mark" not in process.communicate(timeout=10)[0]
     assert not list(tmp_path.glob("proxhermes.run.*"))
+
+
+def test_a_script_over_its_time_is_ended_in_the_guest_too(node: Node, tmp_path: Path) -> None:
+    process = start(node, script(f"trap : TERM; echo $$ >{tmp_path}/pid; sleep 60; sleep 0.2; exit 3"), "mark", limit=1)
+    assert process.communicate(timeout=10)[0] == b"mark 124\n"
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
 def test_a_run_waits_for_the_one_before_and_removes_what_a_killed_one_left(
     guest: pct.Guest, node: Node, tmp_path: Path
 ) -> None:
-    killed = start(node, script(f"touch {tmp_path}/here; sleep 60", secret=(b"hunter2", 0o600)), "mark")
+    killed = start(node, script(f"touch {tmp_path}/here; sleep 60", secret=(b"hunter2", 0o600)), "mark", limit=1)
     until((tmp_path / "here").exists)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=10)
