@@ -24,7 +24,7 @@ ALLOWED = {
     "inventory": {"errors", "events", "redaction"},
     "hermes": {"inventory", "errors"},
     "transport": {"inventory", "errors", "events", "redaction", "hints"},
-    "facts": {"transport", "inventory", "errors", "events", "hermes"},
+    "facts": {"transport", "inventory", "errors", "events", "hermes", "hints"},
     "plan": {"facts", "hermes", "inventory", "errors"},
     "apply": {"plan", "facts", "transport", "hermes", "inventory", "errors", "events"},
     "verify": {"plan", "facts", "transport", "hermes", "inventory", "errors", "events", "redaction"},
