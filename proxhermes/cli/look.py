@@ -11,7 +11,7 @@ import click
 from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
-    from proxhermes.status import AgentStatus
+    from proxhermes.status import AgentStatus, AgentSummary
 
 
 @click.command(cls=Command)
@@ -61,7 +61,7 @@ def list_(context: Context) -> None:
     from proxhermes.transport.doors import Doors
 
     inventory = context.inventory
-    rows = []
+    rows: list[AgentSummary] = []
     for name in dict.fromkeys(agent.node for agent in inventory.agents.values()):
         with Doors(inventory.nodes[name], context.events, name) as doors:
             rows += overview(tuple(inventory.agents.values()), name, doors.pve)
@@ -80,9 +80,13 @@ def list_(context: Context) -> None:
         )
         for r in rows
     ]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _remark(row: AgentSummary) -> str:
+    return "" if row.in_inventory else "not in inventory"
 
 
 def _duration(seconds: int) -> str:
