@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from proxhermes.lab.images import rootfs
-from proxhermes.lab.images.cache import Cache, Progress, Workbench
+from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 from proxhermes.lab.images.host import debian_mirror, extra_authorities
 
 PACKAGES = ("ca-certificates",)
@@ -26,7 +26,7 @@ APT_CONFIG = 'Acquire::Languages "none";\n'
 def recipe() -> list[object]:
     """What the base depends on."""
     mirror = debian_mirror()
-    return [rootfs.SUITE, PACKAGES, DPKG_CONFIG, APT_CONFIG, mirror.main, mirror.security, extra_authorities()]
+    return [mirror.main, mirror.security, extra_authorities(), sources(__file__, rootfs.__file__)]
 
 
 def build(cache: Cache, progress: Progress) -> Path:

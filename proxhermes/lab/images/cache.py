@@ -139,3 +139,8 @@ class Cache:
 def recipe_hash(recipe: object) -> str:
     """A recipe's fingerprint: SHA-256 over its canonical JSON, in hex."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def sources(*modules: str) -> list[str]:
+    """The text of modules (their `__file__`), for a recipe that includes how a thing is built."""
+    return [Path(module).read_text() for module in modules]

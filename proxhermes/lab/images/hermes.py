@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from proxhermes.lab.images import base, oci, rootfs
-from proxhermes.lab.images.cache import Cache, Progress, Workbench
+from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 from proxhermes.lab.images.push import push
 
 VERSION = "0.19.0"
@@ -46,6 +46,8 @@ PROGRAMS = {
 }
 
 CREATED = "2026-07-20T00:00:00Z"
+#: Note in the storage that the push is done.
+PUSHED = "pushed.json"
 
 
 def run_config(build: str) -> dict[str, object]:
@@ -73,13 +75,13 @@ def run_config(build: str) -> dict[str, object]:
 
 def layers_recipe() -> list[object]:
     """What the two big layers depend on."""
-    return [base.recipe(), PACKAGES, REQUIREMENTS, UNUSED]
+    return [base.recipe(), sources(__file__)]
 
 
 def recipe() -> list[object]:
     """What the image depends on."""
     scripts = {name: (SCRIPTS / name).read_text() for name in PROGRAMS}
-    return [layers_recipe(), PROGRAMS, scripts, run_config(VERSION), TAGS, CREATED]
+    return [layers_recipe(), scripts]
 
 
 def build(cache: Cache, progress: Progress) -> Path:
@@ -92,12 +94,12 @@ def build(cache: Cache, progress: Progress) -> Path:
         _assemble(bench, layers, layout)
         progress("agent image: pushing to the registry")
         push(bench, cache.registry, layout, REPOSITORY, TAGS)
-        done = bench.scratch / "pushed.json"
+        done = bench.scratch / PUSHED
         done.write_text(json.dumps({"repository": REPOSITORY, "tags": TAGS}) + "\n")
         return done
 
     # The product is the note that the push is done, kept inside the storage: with the storage, the note is gone too.
-    cache.ensure("agent-image", cache.registry / "pushed.json", recipe(), make, progress)
+    cache.ensure("agent-image", cache.registry / PUSHED, recipe(), make, progress)
     return cache.registry
 
 
@@ -111,7 +113,9 @@ def _layers(cache: Cache, progress: Progress) -> list[oci.Layer]:
         rootfs.enter(bench, root, ["useradd", "--uid", "10000", "--create-home", "--home-dir", HOME, "hermes"])
         progress(f"agent image: installing hermes-agent {VERSION}")
         rootfs.make_venv(bench, root, VENV, REQUIREMENTS, unused=UNUSED)
-        rootfs.write(root, f"{CODE}/.install_method", "docker\n")
+        packages = next(root.glob(f"{VENV.lstrip('/')}/lib/python3*/site-packages"))
+        for folder in (root / CODE.lstrip("/"), packages):
+            (folder / ".install_method").write_text("docker\n")
         rootfs.write(root, f"{CODE}/docker/config-version", _config_version(bench, root))
         (root / "command").symlink_to("usr/bin")
         rootfs.tidy(root)

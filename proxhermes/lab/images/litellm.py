@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxhermes.lab.images import rootfs, template
-from proxhermes.lab.images.cache import Cache, Progress, Workbench
+from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 
 VERSION = "1.106.2"
 NAME = f"debian-13-litellm_{VERSION}-1_amd64.tar.zst"
@@ -79,7 +79,7 @@ def render_environment(master_key: str) -> str:
 
 def recipe() -> list[object]:
     """What the template depends on."""
-    return [template.recipe(), REQUIREMENTS, PACKAGES, UNIT, UNUSED]
+    return [template.recipe(), sources(__file__)]
 
 
 def build(cache: Cache, progress: Progress) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxhermes.lab.images import base, rootfs
-from proxhermes.lab.images.cache import Cache, Progress, Workbench
+from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 
 NAME = "debian-13-standard_13.1-1_amd64.tar.zst"
 
@@ -60,7 +60,7 @@ fi
 
 def recipe() -> list[object]:
     """What the template depends on."""
-    return [base.recipe(), PACKAGES, MASKED, INTERFACES, DHCLIENT, APT_PROXY_HOOK]
+    return [base.recipe(), sources(__file__)]
 
 
 def build(cache: Cache, progress: Progress) -> Path:
