@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from proxhermes.errors import CommandFailed
+from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.transport.command import Command, CommandResult, Shell
 
 Bundle = Mapping[str, tuple[bytes, int]]
@@ -137,7 +137,14 @@ class Guest:
         mark = f"proxhermes-end-{secrets.token_hex(8)}"
         command = run_bundle(self.vmid, bundle, entry, args, mark, timeout)
         lines = _until(mark, on_line) if on_line else None
-        raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
+        try:
+            raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"{entry} in container {self.vmid} did not end within {timeout:g} s and was stopped",
+                doing=doing,
+                log=error.log,
+            ) from error
         result = _split(raw, mark)
         if result is None:
             raise CommandFailed(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxhermes.errors import CommandFailed
+from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.transport import pct
 from proxhermes.transport.command import Command, CommandResult
 
@@ -155,6 +155,18 @@ def test_the_scripts_own_code_is_told_from_pcts(guest: pct.Guest, node: Node, mo
 
 def test_a_script_that_prints_a_mark_deceives_nobody(guest: pct.Guest) -> None:
     assert guest.run(script("echo proxhermes-end-0000000000000000 0; exit 3"), "go.sh", check=False).rc == 3
+
+
+def test_a_deadline_is_told_with_the_scripts_name(
+    guest: pct.Guest, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object, **__: object) -> CommandResult:
+        raise DeadlineExceeded("`pct` did not end", log=["pulling"])
+
+    monkeypatch.setattr(node, "run", late)
+    with pytest.raises(DeadlineExceeded, match=r"go\.sh in container 118 did not end within 5 s") as caught:
+        guest.run(script(":"), "go.sh", timeout=5, doing="pulling the image")
+    assert (caught.value.log, caught.value.doing) == (("pulling",), "pulling the image")
 
 
 @pytest.mark.parametrize("size", [0, 700, 1024, 1536, 1800])
