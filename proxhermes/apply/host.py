@@ -48,7 +48,7 @@ def apply_host(agent: Agent, plan: HostPlan, doors: Doors, events: Events) -> No
     def line(text: str) -> None:
         told, mark, change = text.partition("changed: ")
         if mark and not told:
-            events.change(change, door="root")
+            events.change(change.partition(" --digest ")[0], door="root")
         elif text.strip():
             events.line(text)
 
