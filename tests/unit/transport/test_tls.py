@@ -136,7 +136,7 @@ def test_an_untrusted_certificate_is_shown_with_the_line_that_pins_it(
     with pytest.raises(ConnectError, match="not trusted: self-signed certificate") as caught:
         pve.get("/version")
     assert caught.value.hint is not None
-    assert f'nodes.gihyeon.tls: {{fingerprint: "{server.fingerprint}"}}' in caught.value.hint
+    assert f'at the node gihyeon:\n  tls: {{fingerprint: "{server.fingerprint}"}}' in caught.value.hint
     assert "openssl x509 -noout -fingerprint -sha256" in caught.value.hint
     assert server.asked == []
     assert pve.calls == 1
