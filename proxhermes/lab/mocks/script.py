@@ -1,7 +1,8 @@
-"""What the mock model answers: pure, from the conversation it is shown. It knows three moves and no more.
+"""What the mock model answers: pure, from the conversation it is shown. It knows four moves and no more.
 
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
+- "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
 - anything else  ->  pong
 """
 
@@ -18,6 +19,11 @@ _EXACTLY = re.compile(r"(?:reply|answer|respond)\s+with\s+exactly\W+([A-Za-z0-9_
 _WRITE = re.compile(
     r"\b(?:write|put|save)\s+(?:the\s+(?:text|word|line)\s+)?[\"'`]?(?P<text>[^\s\"'`]+)[\"'`]?\s+"
     r"(?:in)?to\s+(?:the\s+|a\s+)?(?:new\s+)?(?:file\s+)?[\"'`]?(?P<path>/[^\s\"'`,;:]+)",
+    re.IGNORECASE,
+)
+_RUN = re.compile(
+    r"\b(?:run|execute)\s+(?:exactly\s+)?(?:(?:this|the(?:\s+following)?)\s+)?(?:shell\s+)?(?:command)?:?\s*"
+    r"(?:`([^`]+)`|(?<=command: )(.+?)(?:\s\.\s|\s*\n|\s*$))",
     re.IGNORECASE,
 )
 
@@ -45,22 +51,36 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     :param tools: OpenAI tool definitions that the caller offers
     """
     prompt, later = _last_prompt(messages)
-    wanted = _WRITE.search(prompt)
-    if wanted:
-        path, text = wanted["path"].rstrip("."), wanted["text"]
-        results = [message for message in later if message.get("role") == "tool"]
-        if results:
-            return Reply(f"Done: {path}\n{_finish(prompt, content(results[-1]))}".rstrip())
-        call = _writing_tool({name(tool) for tool in tools}, path, text)
-        return Reply(tool=call) if call else Reply("I was offered no tool that writes a file.")
-    return Reply(_finish(prompt, "") or "pong")
-
-
-def _finish(prompt: str, tool_output: str) -> str:
     exactly = _EXACTLY.search(prompt)
-    if exactly and not re.search(r'"error"\s*:\s*"', tool_output):
-        return exactly[1].rstrip(".")
-    return "" if not tool_output else f"The tool said: {tool_output[:300]}"
+    word = exactly[1].rstrip(".") if exactly else ""
+    call = _wanted_call(prompt, {name(tool) for tool in tools})
+    if call is None:
+        return Reply(word or "pong")
+    results = [content(message) for message in later if message.get("role") == "tool"]
+    if not results:
+        return Reply(tool=call) if call.name else Reply("I was offered no tool for that.")
+    if failed(results[-1]):
+        return Reply(f"The tool failed: {results[-1][:300]}")
+    return Reply(word or f"Done. The tool said: {results[-1][:300]}")
+
+
+def failed(result: str) -> bool:
+    """Whether a tool's answer (JSON, as Hermes gives it) tells of a failure."""
+    try:
+        answer = json.loads(result)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and bool(answer.get("error") or answer.get("exit_code"))
+
+
+def _wanted_call(prompt: str, offered: set[str]) -> ToolCall | None:
+    """The tool call that a prompt asks for: None if it asks for none, without a name if no offered tool can do it."""
+    if command := _RUN.search(prompt):
+        words = next(group for group in command.groups() if group)
+        return ToolCall("terminal" if "terminal" in offered else "", json.dumps({"command": words}))
+    if wanted := _WRITE.search(prompt):
+        return _writing_tool(offered, wanted["path"].rstrip("."), wanted["text"])
+    return None
 
 
 def _last_prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[str, Sequence[Mapping[str, Any]]]:
@@ -70,14 +90,12 @@ def _last_prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[str, Sequence[M
     return "", ()
 
 
-def _writing_tool(offered: set[str], path: str, text: str) -> ToolCall | None:
+def _writing_tool(offered: set[str], path: str, text: str) -> ToolCall:
     """The agent's own tool for files, else its terminal."""
     if "write_file" in offered:
         return ToolCall("write_file", json.dumps({"path": path, "content": f"{text}\n"}))
-    if "terminal" in offered:
-        command = f"printf '%s\\n' {shlex.quote(text)} > {shlex.quote(path)}"
-        return ToolCall("terminal", json.dumps({"command": command}))
-    return None
+    command = f"printf '%s\\n' {shlex.quote(text)} > {shlex.quote(path)}"
+    return ToolCall("terminal" if "terminal" in offered else "", json.dumps({"command": command}))
 
 
 def content(message: Mapping[str, Any]) -> str:
