@@ -42,7 +42,7 @@ unit: $(READY)
 	$(RUN)pytest tests/unit
 
 lab-test: $(READY)
-	$(RUN)pytest tests/lab
+	@$(RUN)pytest tests/lab; code=$$?; $(RUN)proxhermes lab down --instance test || true; exit $$code
 
 lint: $(READY)
 	$(RUN)ruff check .

@@ -1,0 +1,244 @@
+"""The node by itself: it stands, it heals, it goes without a trace, whatever was killed.
+
+On an instance of its own, beside the one that the other stories use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxhermes.lab.node import cleanup, lifecycle
+from proxhermes.lab.node.lab import Lab
+from proxhermes.lab.node.paths import LITELLM_VMID, LabPaths
+from proxhermes.lab.node.process import LabError, Process, run, wait_until
+
+INSTANCE = "test-node"
+PATHS = LabPaths(INSTANCE)
+TEMPLATE = "debian-13-standard_13.1-1_amd64.tar.zst"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and containers")
+
+
+def traces() -> dict[str, list[str]]:
+    """What of this machine a lab could have changed, without what other labs have."""
+    saved = run(["iptables-save"]).stdout.splitlines()
+    links = json.loads(run(["ip", "-j", "link"]).stdout)
+    return {
+        "rules": [line for line in saved if line.startswith("-A") and PATHS.netns in line],
+        "namespaces": [name for name in os.listdir("/run/netns") if name == PATHS.netns]
+        if Path("/run/netns").is_dir()
+        else [],
+        "links": [link["ifname"] for link in links if link.get("link_netnsid") is not None and not _belongs(link)],
+        "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(PATHS.state) in line],
+        "loops": [line for line in run(["losetup", "-l"]).stdout.splitlines() if f"{PATHS.state}/" in line],
+        "cgroups": [str(folder) for folder in cleanup.cgroups(PATHS)],
+        "state": [str(PATHS.state)] if PATHS.state.exists() else [],
+    }
+
+
+def _belongs(link: dict[str, object]) -> bool:
+    """Whether the interface is another lab's end of a pair."""
+    slots = {file.read_text().strip() for file in PATHS.state.parent.glob("*/slot") if file.parent != PATHS.state}
+    return str(link["ifname"]).removeprefix("phlab") in slots
+
+
+def nothing(found: dict[str, list[str]]) -> bool:
+    return not any(found.values())
+
+
+@pytest.fixture(scope="module")
+def forwarding() -> Iterator[None]:
+    """The machine's forwarding is after the last test what it was before the first (no other lab being up)."""
+    file = Path("/proc/sys/net/ipv4/ip_forward")
+    before = file.read_text()
+    yield
+    lifecycle.down(INSTANCE)
+    if not list(Path("/run/netns").glob("phlab-*")):
+        assert file.read_text() == before
+
+
+@pytest.fixture
+def lab(forwarding: None) -> Lab:
+    """A lab that is up; made when there is none, healed when the test before has hurt it."""
+    return lifecycle.up(INSTANCE, print)
+
+
+def outer_pid(lab: Lab, name: str) -> int:
+    """A service's pid as this machine has it."""
+    inner = Process.load(lab.paths.services / f"{name}.json")
+    assert inner is not None
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "status").read_text().partition("NSpid:")[2].splitlines()[0].split()
+            same = os.readlink(folder / "ns/pid") == os.readlink(f"/proc/{lab.init.pid}/ns/pid")
+        except OSError:
+            continue
+        if same and words[-1] == str(inner.pid):
+            return int(folder.name)
+    raise AssertionError(f"{name} does not run")
+
+
+def test_it_is_up_with_all_that_belongs_to_it(lab: Lab) -> None:
+    found = lifecycle.status(INSTANCE)
+    assert found["state"] == "up"
+    services = found["services"]
+    assert isinstance(services, list)
+    assert [service["name"] for service in services if not service["up"]] == []
+    assert found["containers"] == [
+        {"vmid": 117, "name": "litellm", "status": "running", "addresses": ["10.1.10.22/24"]}
+    ]  # fmt: skip
+
+
+def test_a_second_up_changes_nothing_and_is_fast(lab: Lab) -> None:
+    before = [Process.load(file) for file in sorted(lab.paths.services.iterdir())]
+    guest = lab.guest(LITELLM_VMID, ["cat", "/proc/sys/kernel/random/boot_id", "/proc/uptime"]).stdout
+    began = time.monotonic()
+    again = lifecycle.up(INSTANCE)
+    assert time.monotonic() - began < 5
+    assert again == lab
+    assert [Process.load(file) for file in sorted(lab.paths.services.iterdir())] == before
+    assert lab.guest(LITELLM_VMID, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout in guest
+
+
+def test_root_gets_in_by_key_and_finds_the_tools(lab: Lab) -> None:
+    ssh = ["ssh", "-i", lab.client / "id_ed25519", "-o", f"UserKnownHostsFile={lab.client / 'known_hosts'}",
+           "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]  # fmt: skip
+    said = run([*ssh, f"root@{lab.address}", "hostname; command -v pct pveum lxc-attach; pct list"]).stdout
+    assert said.splitlines()[0] == "gihyeon"
+    assert "/usr/sbin/pct" in said
+    assert "litellm" in said
+    no_key = ["-o", "IdentitiesOnly=yes", "-o", "IdentityFile=/dev/null", "-o", "PubkeyAuthentication=no"]
+    refused = run(["ssh", *ssh[3:], *no_key, f"root@{lab.address}", "true"], check=False)
+    assert refused.returncode == 255
+    assert "Permission denied" in refused.stderr
+
+
+def test_the_machine_outside_sees_nothing_of_the_node(lab: Lab) -> None:
+    lab.run(["sh", "-c", "mountpoint -q /mnt/pve/hdd && mountpoint -q /media/2tb && mountpoint -q /etc/pve"])
+    lab.run(["touch", "/etc/only-on-the-node", "/usr/sbin/only-on-the-node"])
+    assert not Path("/etc/only-on-the-node").exists()
+    assert not Path("/usr/sbin/only-on-the-node").exists()
+    assert not Path("/mnt/pve/hdd").exists()
+    assert not Path("/etc/pve").exists()
+    assert os.uname().nodename != "gihyeon"
+    assert "intra01" not in os.listdir("/sys/class/net")
+
+
+def test_a_container_lives_and_dies_with_mapped_owners(lab: Lab) -> None:
+    lab.run(["pveam", "download", "local", TEMPLATE], timeout=60)
+    lab.run(["pct", "create", "150", f"local:vztmpl/{TEMPLATE}", "--hostname", "probe", "--unprivileged", "1",
+             "--rootfs", "local-lvm:2", "--memory", "256", "--net0", "name=eth0,bridge=intra01,ip=dhcp",
+             "--features", "nesting=1"])  # fmt: skip
+    lab.run(["sh", "-c", "mkdir -p /mnt/pve/hdd/probe && chown 100000:100000 /mnt/pve/hdd/probe"])
+    lab.run(["pct", "set", "150", "--mp0", "/mnt/pve/hdd/probe,mp=/data"])
+    lab.run(["pct", "start", "150"])
+    shows_address = ["sh", "-c", "ip -4 -o addr show eth0 | grep -o '10[.]1[.]10[.][0-9]*/'"]
+    wait_until(lambda: lab.guest(150, shows_address, check=False).returncode == 0, "an address", seconds=20)
+    lab.guest(150, ["sh", "-c", "echo hello > /data/file && chown 1000:1000 /data/file"])
+    assert lab.run(["stat", "-c", "%u:%g", "/mnt/pve/hdd/probe/file"]).stdout.strip() == "101000:101000"
+    assert lab.guest(150, ["hostname"]).stdout.strip() == "probe"
+    assert "pid_max" not in lab.guest(150, ["sh", "-c", "cat /proc/1/cgroup"]).stdout
+    lab.run(["pct", "shutdown", "150"], timeout=90)
+    lab.run(["pct", "destroy", "150"])
+    assert "vm-150" not in run(["losetup", "-l"]).stdout
+    assert lab.run(["cat", "/mnt/pve/hdd/probe/file"]).stdout == "hello\n"
+
+
+def test_a_guest_that_reboots_itself_comes_back_with_what_was_pending(lab: Lab) -> None:
+    vmid = str(LITELLM_VMID)
+    before = lab.guest(LITELLM_VMID, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout
+    lab.run(["sh", "-c", "mkdir -p /mnt/pve/hdd/late && chown 100000:100000 /mnt/pve/hdd/late"])
+    lab.run(["pct", "set", vmid, "--features", "nesting=1,keyctl=1"])
+    assert "keyctl" in lab.run(["pct", "pending", vmid]).stdout
+    lab.guest(LITELLM_VMID, ["systemctl", "reboot"], check=False)
+
+    def rebooted() -> bool:
+        said = lab.guest(LITELLM_VMID, ["cat", "/proc/sys/kernel/random/boot_id"], check=False)
+        return said.returncode == 0 and said.stdout != before and not pending()
+
+    def pending() -> bool:
+        return "new features" in lab.run(["pct", "pending", vmid]).stdout
+
+    # The boot id of a container is the machine's: what tells a new boot is its init's start.
+    lines = ["sh", "-c", "stat -c %Y /proc/1"]
+    assert before
+    wait_until(
+        lambda: lab.guest(LITELLM_VMID, lines, check=False).returncode == 0 and not pending(), "back", seconds=40
+    )
+    assert "keyctl=1" in lab.run(["pct", "config", vmid, "--current", "1"]).stdout
+
+
+@pytest.mark.parametrize("name", ["dnsmasq", "sshd", "api", "registry", "apt-cache"])
+def test_a_killed_service_is_seen_and_started_again(lab: Lab, name: str) -> None:
+    os.kill(outer_pid(lab, name), signal.SIGKILL)
+    wait_until(lambda: lifecycle.status(INSTANCE)["state"] == "incomplete", f"{name} seen as down", seconds=10)
+    assert lifecycle.up(INSTANCE) == lab
+    assert lifecycle.status(INSTANCE)["state"] == "up"
+
+
+def test_a_killed_container_is_started_again(lab: Lab) -> None:
+    pid = lab.run(["lxc-info", "-n", str(LITELLM_VMID), "-p", "-H"]).stdout.strip()
+    lab.run(["kill", "-9", pid])
+    lifecycle.up(INSTANCE)
+    assert lifecycle.status(INSTANCE)["state"] == "up"
+
+
+def test_down_after_the_nodes_first_process_was_killed_leaves_nothing(lab: Lab) -> None:
+    lab.init.kill(signal.SIGKILL)
+    wait_until(lambda: not lab.init.alive(), "init ended", seconds=10)
+    assert lifecycle.status(INSTANCE)["state"] == "down"
+    assert cleanup.leftovers(PATHS)
+    lifecycle.down(INSTANCE)
+    assert cleanup.leftovers(PATHS) == []
+    assert nothing(traces())
+
+
+@pytest.mark.parametrize("moment", ["namespaces", "node services", "LiteLLM"])
+def test_down_after_a_half_done_up_leaves_nothing(forwarding: None, moment: str) -> None:
+    lifecycle.down(INSTANCE)
+    argv = [sys.executable, "-m", "proxhermes.lab", "up", "--instance", INSTANCE]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if moment in line:
+                break
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    lifecycle.down(INSTANCE)
+    assert cleanup.leftovers(PATHS) == []
+    assert nothing(traces())
+
+
+def test_a_half_done_up_is_begun_anew(forwarding: None) -> None:
+    lifecycle.up(INSTANCE)
+    PATHS.ready_file.unlink()
+    assert lifecycle.status(INSTANCE)["state"] == "incomplete"
+    old = Lab.find(INSTANCE)
+    new = lifecycle.up(INSTANCE)
+    assert old is not None
+    assert new.init != old.init
+    assert lifecycle.status(INSTANCE)["state"] == "up"
+
+
+def test_down_of_a_running_lab_leaves_nothing_and_ends_all(lab: Lab) -> None:
+    inside = [process.pid for process in cleanup.processes(PATHS)]
+    assert len(inside) > 5
+    lifecycle.down(INSTANCE)
+    assert nothing(traces())
+    assert not lab.init.alive()
+    with pytest.raises(LabError, match="does not run"):
+        lab.run(["true"])
+
+
+def test_down_without_a_lab_is_fine() -> None:
+    lifecycle.down(INSTANCE)
+    assert nothing(traces())
