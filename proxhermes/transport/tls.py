@@ -63,18 +63,18 @@ def untrusted(node: Node, name: str, error: Exception, doing: str) -> ConnectErr
         "  openssl x509 -noout -fingerprint -sha256 -in /etc/pve/local/pveproxy-ssl.pem\n"
         "  (or …/pve-ssl.pem where that file does not exist)"
     )
-    pin = f'tls: {{fingerprint: "{shown}"}}'
+    pin = f'in the inventory, at the node {name}:\n  tls: {{fingerprint: "{shown}"}}'
     if node.tls.fingerprint:
         return ConnectError(
             f"{node.api} shows another TLS certificate than the pinned one\n"
             f"  pinned: {node.tls.fingerprint}\n  shown:  {shown}",
             doing=doing,
-            hint=f"was the node's certificate renewed? {compare}\nif they agree, change the inventory, at the node {name}:\n  {pin}",
+            hint=f"was the node's certificate renewed? {compare}\nif they agree, change it {pin}",
         )
     return ConnectError(
         f"the TLS certificate of {node.api} is not trusted: {_reason(error)}",
         doing=doing,
-        hint=f"its SHA-256 fingerprint is\n  {shown}\n{compare}\nif they agree, pin it in the inventory, at the node {name}:\n  {pin}",
+        hint=f"its SHA-256 fingerprint is\n  {shown}\n{compare}\nif they agree, pin it {pin}",
     )
 
 
