@@ -29,9 +29,7 @@ def _index(_request: Request) -> list[dict[str, str]]:
 
 def acl_path(request: Request) -> None:
     """Permissions.Modify on the path, or what goes for it on storages, containers and pools."""
-    path = _normal(request.text("path"))
-    if not _ACL_PATH.fullmatch(path):
-        raise bad_parameters({"path": f"invalid ACL path '{request.text('path')}'"})
+    path = _rule_path(request)
     instead = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}.get(path.split("/")[1])
     if not (instead and path.count("/") == 2 and request.rights.may(path, instead)):
         request.rights.need(path, "Permissions.Modify")
@@ -47,7 +45,7 @@ def _normal(path: str) -> str:
 def _roles(request: Request) -> list[dict[str, Any]]:
     users = request.rights.users
     entries: list[dict[str, Any]] = [_role_entry(users, name) | {"special": 1} for name in ROLES]
-    return entries + [_role_entry(users, name) for name in sorted(users.roles)]
+    return entries + [_role_entry(users, name) | {"special": 0} for name in sorted(users.roles)]
 
 
 def _role_entry(users: UserConfig, name: str) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def _change_role(request: Request) -> None:
         if name in ROLES:
             raise PveError(f"auto-generated role '{name}' cannot be modified")
         if name not in users.roles:
-            raise PveError(f"modify role failed: role '{name}' does not exist")
+            raise PveError(f"update role failed: role '{name}' does not exist")
         kept = users.roles[name] if request.params.get("append") else set()
         users.roles[name] = kept | set(split_list(request.text("privs")))
 
@@ -106,8 +104,16 @@ def _rules(request: Request) -> list[dict[str, Any]]:
     return found
 
 
-def _set_rules(request: Request) -> None:
+def _rule_path(request: Request) -> str:
+    """The path of a change of rules; PveError 400 for one that cannot have any."""
     path = _normal(request.text("path"))
+    if not _ACL_PATH.fullmatch(path):
+        raise bad_parameters({"path": f"invalid ACL path '{request.text('path')}'"})
+    return path
+
+
+def _set_rules(request: Request) -> None:
+    path = _rule_path(request)
     below = bool(request.params.get("propagate", 1))
     with request.node.changing_users() as users:
         for kind, who in _targets(request, users):

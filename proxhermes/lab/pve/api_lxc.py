@@ -6,7 +6,7 @@ from typing import Any
 
 from proxhermes.lab.pve.api import CONTAINER, NODE, Method, Request, anyone, perm, perm_any
 from proxhermes.lab.pve.config import Config, typed
-from proxhermes.lab.pve.errors import PveError
+from proxhermes.lab.pve.errors import PveError, TaskFailed
 from proxhermes.lab.pve.lifecycle import DEFAULT_TIMEOUT
 from proxhermes.lab.pve.options import CHANGE, CREATE, FLAG
 from proxhermes.lab.pve.runtime import Log
@@ -43,10 +43,19 @@ def _create(request: Request) -> str:
     def work(log: Log) -> None:
         node.creator.work(order, log)
         if order.start:
-            # Its failure is its own task's, never that of the creation.
-            node.tasks.run(request.who, "vzstart", str(order.vmid), lambda line: node.lifecycle.start(order.vmid, line))
+            _start_new(request, order.vmid)
 
     return request.task("vzcreate", order.vmid, work)
+
+
+def _start_new(request: Request, vmid: int) -> None:
+    """Start a new container: a task of its own, whose failure is never that of the creation."""
+    life = request.node.lifecycle
+    try:
+        request.task("vzstart", vmid, lambda log: life.start(vmid, log))
+    except TaskFailed as failure:
+        if request.console:
+            request.console(failure.message)
 
 
 def _index(request: Request) -> list[dict[str, str]]:

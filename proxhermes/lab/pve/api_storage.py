@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from errno import ENOENT
 from typing import Any
 
 from proxhermes.lab.pve import download
@@ -140,13 +141,20 @@ def _delete_volume(request: Request) -> str:
 
 
 def _templates(request: Request) -> list[dict[str, Any]]:
-    return [dict(entry) for entry in download.read_index(request.node.site).values()]
+    return [dict(entry) for entry in _known_templates(request).values()]
+
+
+def _known_templates(request: Request) -> dict[str, dict[str, str]]:
+    if request.node.notice:
+        for line in download.complaints(request.node.site):
+            request.node.notice(line)
+    return download.read_index(request.node.site)
 
 
 def _fetch_template(request: Request) -> str:
-    entry = download.read_index(request.node.site).get(request.text("template"))
+    entry = _known_templates(request).get(request.text("template"))
     if entry is None:
-        raise bad_parameters({"template": "no such template"})
+        raise bad_parameters({"template": "no such template"}, errno=ENOENT)
     storage = request.node.storages.usable(request.text("storage"))
     if "vztmpl" not in storage.content:
         raise bad_parameters({"storage": f"storage '{storage.id}' does not support templates"})

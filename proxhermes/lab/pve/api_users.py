@@ -61,7 +61,7 @@ def new_user(request: Request) -> None:
 def known_user(users: UserConfig, userid: str) -> User:
     """The user of that name; PveError when there is none."""
     if userid not in users.users:
-        raise PveError(f"no such user ('{userid}')", errno=2)
+        raise PveError(f"no such user ('{userid}')")
     return users.users[userid]
 
 
@@ -114,7 +114,9 @@ def _add_user(request: Request) -> None:
 def _change_user(request: Request) -> None:
     userid, params = request.text("userid"), request.params
     with request.node.changing_users() as users:
-        user = known_user(users, userid)
+        if userid not in users.users:
+            raise PveError(f"update user failed: no such user ('{userid}')")
+        user = users.users[userid]
         user.enable = bool(params.get("enable", user.enable))
         user.expire = int(params.get("expire", user.expire))
         for name in ("email", "comment", "firstname", "lastname"):
@@ -125,9 +127,9 @@ def _change_user(request: Request) -> None:
 def _delete_user(request: Request) -> None:
     userid = request.text("userid")
     with request.node.changing_users() as users:
-        user = known_user(users, userid)
+        # One that does not exist is no failure here: the API's check of who may delete it has said so before.
+        user = users.users.pop(userid, User())
         tokens = [f"{userid}!{name}" for name in user.tokens]
-        del users.users[userid]
         for members in users.groups.values():
             members.discard(userid)
         users.drop_rules(lambda who, _role: who == userid or who in tokens)
@@ -169,8 +171,8 @@ def _add_token(request: Request) -> dict[str, Any]:
             raise bad_parameters({"tokenid": "Token already exists."})
         privsep = bool(params.get("privsep", 1))
         user.tokens[name] = Token(privsep, int(params.get("expire", 0)), params.get("comment"))
-    # The answer repeats what was sent, as text; what was not is not there, but for privsep.
-    info = {"privsep": str(int(privsep))}
+    # The answer repeats what was sent, as text; what was not is not there, but for privsep, which is a number then.
+    info: dict[str, Any] = {"privsep": str(params["privsep"]) if "privsep" in params else 1}
     info |= {key: str(params[key]) for key in ("comment", "expire") if key in params}
     full = f"{userid}!{name}"
     return {"full-tokenid": full, "info": info, "value": request.node.vault.new_token(full)}

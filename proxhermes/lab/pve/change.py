@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import ENOENT, EPERM
 from typing import Any
 
 from proxhermes.lab.pve.config import Config
@@ -175,6 +176,7 @@ class Changer:
             elif name not in waiting:
                 options.pop(name, None)
         errors: dict[str, str] = {}
+        code = 255
         for name, value in sorted(config.pending.items()):
             if options.get(name) == value and name not in waiting:
                 del pending[name]
@@ -186,8 +188,9 @@ class Changer:
                 continue
             except (PveError, RuntimeFailure) as error:
                 errors[name] = f"unable to hotplug {name}: {error}\n"
+                code = error.errno if isinstance(error, PveError) else code
         if errors:
-            raise bad_parameters(errors)
+            raise bad_parameters(errors, errno=code)
         changed = config.changed(options, pending=pending, pending_delete=tuple(waiting))
         if any(options.get(name) != config.get(name) for name in _LIMITS):
             self.runtime.set_limits(self.containers.spec(vmid, changed))
@@ -217,7 +220,7 @@ class Changer:
     def _plug_mount(self, vmid: int, config: Config, name: str, value: str) -> str:
         volume = parse_property(value, table_of(name))["volume"]
         if mount_type(volume) != "volume" and not self.containers.site.real(volume).exists():
-            raise PveError(f"directory '{volume}' does not exist")
+            raise PveError(f"directory '{volume}' does not exist", errno=EPERM)
         fresh = NEW_DISK.fullmatch(volume)
         settled = self._settled_mount(vmid, name, value, self.containers.owner(config), _silent)
         try:
@@ -232,7 +235,7 @@ class Changer:
         """PveError unless the hook script is a snippet that exists."""
         volume = self.containers.storages.parse(volid)
         if volume.kind != "snippets" or not self.containers.storages.real(volume).exists():
-            raise PveError(f"script '{volid}' does not exist")
+            raise PveError(f"script '{volid}' does not exist", errno=ENOENT)
 
     def check_bridges(self, config: Config) -> None:
         """PveError for a card on a bridge that the node has not.
@@ -243,9 +246,9 @@ class Changer:
             self._check_bridge(parse_property(value, NET))
 
     def _check_bridge(self, card: Mapping[str, str]) -> None:
-        bridge = card.get("bridge")
-        if bridge and not self.runtime.bridge_exists(bridge):
-            raise PveError(f"bridge '{bridge}' does not exist")
+        bridge = card.get("bridge", "")
+        if not bridge or not self.runtime.bridge_exists(bridge):
+            raise PveError(f"bridge '{bridge}' does not exist", errno=ENOENT)
 
 
 def check_unlocked(config: Config) -> None:

@@ -19,6 +19,8 @@ from proxhermes.lab.pve.runtime import Log
 from proxhermes.lab.pve.site import Site
 
 INDEX = "/var/lib/pve-manager/apl-info"
+SOURCES = ("download.proxmox.com", "releases.turnkeylinux.org")
+"""The files that Proxmox expects in that folder, named after where they come from."""
 _CHUNK = 1024 * 1024
 _DOT = 32 * 1024
 _LINE_DOTS = 96
@@ -39,6 +41,13 @@ def read_index(site: Site) -> dict[str, dict[str, str]]:
             if entry.get("location") and entry.get("template"):
                 found[entry["template"]] = entry
     return found
+
+
+def complaints(site: Site) -> list[str]:
+    """What Proxmox says of the sources that were never fetched."""
+    files = (f"{INDEX}/{name}" for name in SOURCES)
+    missing = (file for file in files if not site.real(file).exists())
+    return [f"unable to open file '{file}' - No such file or directory" for file in missing]
 
 
 def _entry(block: str) -> dict[str, str]:

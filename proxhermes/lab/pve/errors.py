@@ -31,9 +31,9 @@ class TaskFailed(PveError):
         self.upid = upid
 
 
-def bad_parameters(errors: Mapping[str, str]) -> PveError:
+def bad_parameters(errors: Mapping[str, str], *, errno: int = 255) -> PveError:
     """400 `Parameter verification failed.` with one message for each parameter."""
-    return PveError("Parameter verification failed.", status=400, errors=errors)
+    return PveError("Parameter verification failed.", status=400, errors=errors, errno=errno)
 
 
 def forbidden(what: str) -> PveError:
