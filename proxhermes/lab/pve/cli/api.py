@@ -42,7 +42,7 @@ def show(
     path: str,
     columns: tuple[str, ...] | None = None,
     *,
-    right: frozenset[str] = frozenset(),
+    right: frozenset[str] | None = None,
     quiet: bool = False,
 ) -> Callable[[Call], int]:
     """A command that makes the call, with the values named in `path` put in, and prints the answer (unless `quiet`)."""

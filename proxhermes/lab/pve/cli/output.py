@@ -95,8 +95,11 @@ def record(data: Mapping[str, Any]) -> str:
     return table([{"key": key, "value": value} for key, value in data.items()], ("key", "value"))
 
 
-def text(data: Any, columns: Sequence[str] | None = None, right: frozenset[str] = frozenset()) -> str:
-    """Anything the API returns, as a person reads it. Lists of objects need `columns`, or all their keys are shown."""
+def text(data: Any, columns: Sequence[str] | None = None, right: frozenset[str] | None = None) -> str:
+    """Anything the API returns, as a person reads it. Without `columns` all keys of a list's objects are shown.
+
+    `right` names the columns of numbers, which are aligned to the right; None finds them by their values.
+    """
     if data is None:
         return ""
     if isinstance(data, Mapping):
@@ -105,11 +108,11 @@ def text(data: Any, columns: Sequence[str] | None = None, right: frozenset[str] 
         if data and not isinstance(data[0], Mapping):
             return "".join(f"{cell(value)}\n" for value in data)
         shown = list(columns) if columns else sorted({key for row in data for key in row})
-        return table(data, shown, right=right or _numbers(data))
+        return table(data, shown, right=_numbers(data) if right is None else right)
     return f"{cell(data)}\n"
 
 
-def render(data: Any, form: str, columns: Sequence[str] | None = None, right: frozenset[str] = frozenset()) -> str:
+def render(data: Any, form: str, columns: Sequence[str] | None = None, right: frozenset[str] | None = None) -> str:
     """`data` in the form asked for with `--output-format`: text, json, json-pretty or yaml. Nothing for None."""
     if data is None:
         return ""

@@ -128,6 +128,7 @@ def _container(method: str, tail: str) -> Options:
 
 
 _ID = ("vmid",)
+_SNAPSHOT = ("vmid", "snapname")
 
 TOOL = Tool(
     "pct",
@@ -152,7 +153,7 @@ TOOL = Tool(
             Command("delsnapshot", None, ("vmid", "snapname"), _none),
             Command("listsnapshot", None, _ID),
             Command("rollback", None, ("vmid", "snapname"), _none),
-            Command("snapshot", None, ("vmid", "snapname"), _none),
+            Command("snapshot", on_container("POST", "/snapshot"), _SNAPSHOT, _container("POST", "/snapshot")),
         ),
         (
             Command("reboot", on_container("POST", "/status/reboot"), _ID, _container("POST", "/status/reboot")),

@@ -40,7 +40,8 @@ def _options(word: str) -> Options:
         template = node.template(_METHODS[word], _path(values))
         if template is None:
             raise PveError(f"No '{word}' handler defined for '{_path(values)}'", errno=1)
-        return method_options(node, _METHODS[word], template)
+        # Proxmox reads this one too, and then refuses it as a parameter of the call.
+        return {**method_options(node, _METHODS[word], template), "noproxy": Kind.BOOLEAN}
 
     return options
 

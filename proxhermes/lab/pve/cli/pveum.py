@@ -21,7 +21,9 @@ _USER_COLUMNS = (
     "tfa-locked-until", "tokens", "totp-locked",
 )  # fmt: skip
 _TOKEN_COLUMNS = ("tokenid", "comment", "expire", "privsep")
-_EXPIRE = frozenset({"expire"})
+# Columns of numbers stand to the right; booleans do not.
+_EXPIRE: frozenset[str] = frozenset({"expire"})
+_NONE: frozenset[str] = frozenset()
 
 
 def acl(delete: bool) -> Mapping[str, str]:
@@ -87,7 +89,7 @@ _ACL_GROUP = (
     Command("acl delete", acl_delete, _ACL_ARGUMENTS, _acl_options, required=_ROLES_OPTION),
     Command(
         "acl list",
-        show("GET", _ACL, ("path", "roleid", "type", "ugid", "propagate")),
+        show("GET", _ACL, ("path", "roleid", "type", "ugid", "propagate"), right=_NONE),
         (),
         formats=True,
     ),
@@ -115,7 +117,7 @@ _REALM_GROUP = (
 _ROLE_GROUP = (
     Command("role add", show("POST", _ROLES, quiet=True), ("roleid",), parameters("POST", _ROLES)),
     Command("role delete", show("DELETE", _ROLE, quiet=True), ("roleid",)),
-    Command("role list", show("GET", _ROLES, ("roleid", "privs", "special")), (), formats=True),
+    Command("role list", show("GET", _ROLES, ("roleid", "privs", "special"), right=_NONE), (), formats=True),
     Command("role modify", show("PUT", _ROLE, quiet=True), ("roleid",), parameters("PUT", _ROLE)),
 )
 _USER_GROUP = (

@@ -154,8 +154,9 @@ def run(tool: Tool, argv: Sequence[str], open_node: Callable[[], Node]) -> int:
         complain(f"{tool.name} {command.name}: not offered by this node\n")
         return FAILED
     try:
-        call = _read(command, words, open_node())
-        return command.run(call)
+        node = open_node()
+        node.notice = notice
+        return command.run(_read(command, words, node))
     except PveError as error:
         complain(error_text(error, command.usage(tool.name)))
         return error.errno
@@ -171,14 +172,11 @@ def main(tool: Tool) -> None:
 
 def error_text(error: PveError, usage: str) -> str:
     """An error as the tools print it: bad parameters with the line that says how to call the command."""
-    if error.errors:
-        details = "".join(f"{name}: {message}\n" for name, message in error.errors.items())
-        return f"{error.status} {error.message.rstrip()}\n{details}{usage}\n"
-    if error.status in (400, 403, 401):
-        return f"{error.status} {error.message.rstrip()}\n{usage if error.status == 400 else ''}" + (
-            "\n" if error.status == 400 else ""
-        )
-    return error.message.rstrip("\n") + "\n"
+    details = "".join(f"{name}: {message}\n" for name, message in sorted((error.errors or {}).items()))
+    text = f"{error.message.rstrip()}\n{details}"
+    if error.status == 500:
+        return text
+    return f"{error.status} {text}" + (f"{usage}\n" if error.status == 400 else "")
 
 
 def _read(command: Command, words: Sequence[str], node: Node) -> Call:

@@ -29,6 +29,7 @@ from proxhermes.lab.pve.storage import Storages
 
 TOOLS: dict[str, Tool] = {tool.name: tool for tool in (pct.TOOL, pveam.TOOL, pvesh.TOOL, pvesm.TOOL, pveum.TOOL)}
 IN_GUEST = {"exec", "enter", "push", "pull"}
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f someone@somewhere\n"
 LOCK_HELD = "another process holds /run/lock/lxc/pve-config-324.lock"
 
 
@@ -49,7 +50,7 @@ class Replay:
         """The files that the recorded commands name."""
         (self.folder / "tmp/recpush").mkdir(parents=True)
         (self.folder / "tmp/recpush/a.txt").write_text("hello ü\n")
-        (self.folder / "tmp/key.pub").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ someone@somewhere\n")
+        (self.folder / "tmp/key.pub").write_text(PUBLIC_KEY)
 
     def answer(self, step: Step) -> Answer:
         """Run one step; paths of this run are given back as the recording has them."""
@@ -57,7 +58,7 @@ class Replay:
         with self._surroundings(step):
             in_guest = argv[0] == "pct" and argv[1:2] and argv[1] in IN_GUEST
             said = self._forked(argv, step) if in_guest else self._called(argv)
-        return Answer(said.rc, self._inward(said.stdout), self._inward(said.stderr))
+        return Answer(said.rc, cut(self._inward(said.stdout)), cut(self._inward(said.stderr)))
 
     def _outward(self, word: str) -> str:
         for recorded, real in self.here.items():
@@ -120,6 +121,11 @@ class Replay:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(rc)
+
+
+def cut(text: str, most: int = 9000) -> str:
+    """Long outputs are recorded with their beginning and their length."""
+    return text if len(text) <= most else f"{text[:most]}\n<cut, {len(text)} characters in all>"
 
 
 RECORDED_ENVIRONMENT = {

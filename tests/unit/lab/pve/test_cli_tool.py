@@ -42,7 +42,7 @@ def test_does_not_guess(words: list[str]) -> None:
     assert (pveum.TOOL if words == ["user"] else pct.TOOL).find(words) is None
 
 
-@pytest.mark.parametrize("words", [["clone", "1", "2"], ["snapshot", "118", "a"]])
+@pytest.mark.parametrize("words", [["clone", "1", "2"], ["template", "118"]])
 def test_says_what_it_does_not_offer(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(pct.TOOL, words, no_node) == 255
     assert capsys.readouterr().err == f"pct {words[0]}: not offered by this node\n"
