@@ -146,7 +146,12 @@ RULES: Final = (
         "(a mount's folder that is missing or a symbolic link has no better message)",
     ),
     Rule(
-        r"checksum mismatch|download failed|got unexpected status",
+        r"checksum mismatch",
+        "the file is not the one that the node's list of templates promises, which may be old: renew the list there\n"
+        "(pveam update) and run the command again",
+    ),
+    Rule(
+        r"download failed|got unexpected status",
         "the node could not download it: does it reach the internet? Try on the node: pveam update",
     ),
 )

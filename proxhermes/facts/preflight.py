@@ -7,7 +7,8 @@ PVE 8.4 and 9.2 (`check_ct_modify_config_perm`, the permission blocks of `API2/L
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -69,7 +70,7 @@ def wanted(
         needs.append(Need(vm, "VM.PowerMgmt", "to start and stop it", pools))
     if create or grow:
         needs.append(Need(f"/storage/{agent.disk.storage}", "Datastore.AllocateSpace", "for its disk"))
-    if create:
+    if create and agent.template_storage != agent.disk.storage:
         listing = "Datastore.AllocateSpace|Datastore.Audit"
         needs.append(Need(f"/storage/{agent.template_storage}", listing, "to find and use its template"))
     if download:
@@ -81,6 +82,19 @@ def wanted(
         needs.append(Need(f"{LOCAL_ZONE}/{agent.network.bridge}{tag}", "SDN.Use", "to join its network"))
     unique = {(need.path, need.privilege): need for need in reversed(needs)}
     return tuple(need for need in needs if unique.get((need.path, need.privilege)) is need)
+
+
+@contextmanager
+def naming_all(pve: Pve, agent: Agent) -> Iterator[None]:
+    """Around what only reads: where Proxmox refuses that, naming one privilege, name all that `agent` will need.
+
+    Raises PermissionDenied as `check` does, or the refusal itself if nothing that is known is missing.
+    """
+    try:
+        yield
+    except PermissionDenied:
+        check(pve, wanted(agent, options=_CREATED_WITH, create=True, power=True))
+        raise
 
 
 def missing(permissions: Permissions, needs: Sequence[Need]) -> tuple[Need, ...]:
@@ -109,7 +123,7 @@ def check(pve: Pve, needs: Sequence[Need]) -> None:
     lacking = missing(pve.get("/access/permissions"), needs)
     if not lacking:
         return
-    listed = "".join(f"\n  {need.privilege} on {need.path} {need.why}" for need in lacking)
+    listed = "".join(f"\n  {need.privilege.replace('|', ' or ')} on {need.path} {need.why}" for need in lacking)
     by_path: dict[str, list[str]] = {}
     for need in lacking:
         by_path.setdefault(need.path, []).append(need.privilege)

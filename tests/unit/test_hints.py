@@ -62,7 +62,7 @@ ADVICE = [
         "pvesm free",
     ),
     (task("download failed: exit code 8"), "pveam update"),
-    (task("checksum mismatch: got '77b7' != expect '0000'"), "pveam update"),
+    (task("checksum mismatch: got '77b7' != expect '0000'"), "list of templates"),
     (command("bash: line 1: pct: command not found"), "without Proxmox VE"),
     (command("timeout: failed to run command ‘pct’: No such file or directory"), "without Proxmox VE"),
     (command("please run as root"), "must be root"),

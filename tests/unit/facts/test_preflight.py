@@ -170,3 +170,12 @@ def test_the_error_names_all_and_grants_all() -> None:
 
 def test_nothing_missing_is_no_error() -> None:
     preflight.check(Pve(least()), everything())  # type: ignore[arg-type]
+
+
+def test_a_refused_look_names_all_that_is_missing() -> None:
+    refusal = PermissionDenied("Permission check failed (/vms/118, VM.Audit)", status=403)
+    with pytest.raises(PermissionDenied, match="lacks 10 privileges"), preflight.naming_all(Pve({}), agent()):  # type: ignore[arg-type]
+        raise refusal
+    with pytest.raises(PermissionDenied, match=r"VM\.Audit") as caught, preflight.naming_all(Pve(least()), agent()):  # type: ignore[arg-type]
+        raise refusal
+    assert caught.value is refusal
