@@ -107,7 +107,7 @@ files() {
 
 litellm_facts() {
   [ -f "$here/litellm.curl" ] || return 0
-  have curl || { fact litellm.error 'curl is not installed yet'; return 0; }
+  have curl || return 0 # asked again when it is there
   status=$(curl -sS -m 10 -K "$here/litellm.curl" -o "$scratch/models" -w '%{http_code}' "$litellm/models" 2>"$scratch/error") || true
   fact litellm.status "${status:-000}"
   [ -s "$scratch/error" ] && fact64 litellm.error <"$scratch/error"

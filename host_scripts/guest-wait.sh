@@ -29,11 +29,13 @@ fail() {
   exit 1
 }
 
-connected() {
+# Every platform has got as far as it will get for now.
+settled() {
   now=$(told) || return 1
   for platform; do
     case $now in
-      *"\"$platform\":{\"state\":\"connected\""* | *"\"$platform\":{\"state\":\"fatal\""*) ;;
+      *"\"$platform\":{\"state\":\"connected\""*) ;;
+      *"\"$platform\":{\"state\":\"retrying\""* | *"\"$platform\":{\"state\":\"fatal\""*) ;;
       *) return 1 ;;
     esac
   done
@@ -58,11 +60,12 @@ until healthy; do
   sleep 0.5
 done
 deadline=$(($(date +%s) + platform_seconds))
-until connected "$@"; do
+until settled "$@"; do
   [ "$(date +%s)" -lt "$deadline" ] || break
   sleep 0.5
 done
 echo "gateway.health=200"
 if [ -f "$state" ] && [ ! -L "$state" ]; then
+  echo "file.state=$(stat -c '%u %g %a %F' "$state")"
   printf 'file.state:b64=%s\n' "$(dd if="$state" iflag=nofollow status=none | base64 -w 0)"
 fi

@@ -159,12 +159,14 @@ def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     with events.step(looking):
         facts = read(agent, guest, key)
         engine = plan_engine(agent, facts)
+        # What LiteLLM refuses, or a broken file, stops the run before anything is touched.
+        hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
     _tell(engine.changes, engine.notes, events)
     if engine.needed:
         apply_engine(agent, engine, guest, events)
         with events.step(looking):  # with curl there now, LiteLLM can be asked, too
             facts = read(agent, guest, key)
-    hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
+            hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
     _tell(hermes.changes, hermes.notes, events)
     apply_hermes(agent, hermes, guest, events)
     return InnerPlan(engine, hermes)

@@ -37,6 +37,8 @@ def environment(messaging: Messaging) -> dict[str, str]:
     if telegram := messaging.telegram:
         lines |= _common("TELEGRAM", telegram)
         lines |= _ids("TELEGRAM_GROUP_ALLOWED_CHATS", telegram.group_allowed_chats)
+        if telegram.base_url:  # who has a Bot API server of one's own does not want Telegram's looked up elsewhere
+            lines["HERMES_TELEGRAM_DISABLE_FALLBACK_IPS"] = "true"
     if discord := messaging.discord:
         lines |= _common("DISCORD", discord)
         lines |= _ids("DISCORD_ALLOWED_ROLES", discord.allowed_roles)
