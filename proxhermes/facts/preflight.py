@@ -70,13 +70,13 @@ def wanted(
         needs.append(Need(vm, "VM.PowerMgmt", "to start and stop it", pools))
     if create or grow:
         needs.append(Need(f"/storage/{agent.disk.storage}", "Datastore.AllocateSpace", "for its disk"))
-    if create and agent.template_storage != agent.disk.storage:
+    # A template given as a volume names its storage itself.
+    templates = agent.template.partition(":")[0] if ":" in agent.template else agent.template_storage
+    if create and templates != agent.disk.storage:
         listing = "Datastore.AllocateSpace|Datastore.Audit"
-        needs.append(Need(f"/storage/{agent.template_storage}", listing, "to find and use its template"))
+        needs.append(Need(f"/storage/{templates}", listing, "to find and use its template"))
     if download:
-        needs.append(
-            Need(f"/storage/{agent.template_storage}", "Datastore.AllocateTemplate", "to download its template")
-        )
+        needs.append(Need(f"/storage/{templates}", "Datastore.AllocateTemplate", "to download its template"))
     if create or "net0" in options:
         tag = f"/{agent.network.vlan}" if agent.network.vlan else ""
         needs.append(Need(f"{LOCAL_ZONE}/{agent.network.bridge}{tag}", "SDN.Use", "to join its network"))

@@ -104,6 +104,8 @@ def test_templates() -> None:
     permissions = least() | {"/storage/nas": {"Datastore.Audit": 1}}
     who = agent(template_storage="nas")
     assert missing(permissions, everything(who)) == ()
+    volume = agent(template="nas:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst")
+    assert everything(volume) == everything(who)
     (need,) = missing(permissions, everything(who, download=True))
     assert (need.path, need.privilege) == ("/storage/nas", "Datastore.AllocateTemplate")
 
