@@ -104,10 +104,12 @@ def _build(paths: LabPaths, say: Say) -> Lab:
     lab = start_node(paths)
     say("node services")
     start_services(lab)
-    say("user, role and token")
-    client.write(paths, lab.slot, proxmox.make_token(lab))
-    say(f"CT {LITELLM_VMID}: LiteLLM")
-    proxmox.make_litellm(lab)
+    say(f"CT {LITELLM_VMID}: LiteLLM; user, role and token")
+    with ThreadPoolExecutor(1) as pool:
+        token = pool.submit(proxmox.make_token, lab)
+        proxmox.make_litellm(lab)
+        client.write(paths, lab.slot, token.result())
+    say("waiting for LiteLLM")
     proxmox.await_litellm(lab)
     paths.ready_file.touch()
     return lab

@@ -65,7 +65,7 @@ def make_litellm(lab: Lab) -> None:
     network = f"name=eth0,bridge={BRIDGE},hwaddr={LITELLM_HWADDR},ip=dhcp"
     lab.run([
         "pct", "create", vmid, f"local:vztmpl/{litellm.NAME}", "--hostname", "litellm", "--unprivileged", "1",
-        "--features", "nesting=1", "--cores", "2", "--memory", "2048", "--swap", "512", "--rootfs", "hdd:4",
+        "--features", "nesting=1", "--cores", "2", "--memory", "2048", "--swap", "512", "--rootfs", "local-lvm:4",
         "--net0", network, "--onboot", "1", "--tags", "ai;community-script",
     ])  # fmt: skip
     lab.run(["pct", "start", vmid])
