@@ -75,6 +75,7 @@ COMMON: list[Rule] = [
     (r"\b[0-9a-f]{40}\b", "<digest>"),
     (r"Filesystem UUID: \S+", "Filesystem UUID: <uuid>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<secret>"),
+    (r"fe80::be24:11ff:fe[0-9a-f]{2}:[0-9a-f]{1,4}", "fe80::<made of the hardware address>"),
     (r"SHA256:\S+", "SHA256:<fingerprint>"),
     (r"Total bytes read: .*", "Total bytes read: <n>"),
     (r"ssh_host_(rsa|ecdsa|ed25519)_key", "ssh_host_<kind>_key"),

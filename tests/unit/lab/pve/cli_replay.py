@@ -74,6 +74,33 @@ class Replay:
         """The digest of the recorded container's configuration."""
         return self.containers.load(324).digest
 
+    def rescan(self) -> None:
+        """What `pct rescan` did to CT 324, a command that this node does not offer: its bind mount got a size."""
+        config = self.containers.load(324)
+        options = {**config.options, "mp0": f"{config.options['mp0']},size=0T"}
+        self.containers.save(324, config.changed(options))
+
+    def end_guest(self) -> None:
+        """A guest that was asked to shut down without being waited for has ended before the next command looks."""
+        self.node.runtime.stop(324)
+
+    def give_address(self) -> None:
+        """What `ip -j addr` says in the recorded guest just after its start: no address of its own yet."""
+        hardware = re.search(r"hwaddr=([0-9A-F:]+)", self.containers.load(324).options["net0"])
+        assert hardware
+        parts = hardware[1].lower().split(":")
+        local = f"fe80::be24:11ff:fe{parts[3]}:{int(parts[4] + parts[5], 16):x}"
+        loop = [
+            {"family": "inet", "local": "127.0.0.1", "prefixlen": 8},
+            {"family": "inet6", "local": "::1", "prefixlen": 128},
+        ]
+        card = [{"family": "inet6", "local": local, "prefixlen": 64}]
+        runtime: Any = self.node.runtime
+        runtime.cards = [
+            {"ifname": "lo", "address": "00:00:00:00:00:00", "addr_info": loop},
+            {"ifname": "eth0", "address": hardware[1].lower(), "addr_info": card},
+        ]
+
     @property
     def containers(self) -> Containers:
         return Containers(self.node.site, Storages(self.node.site))
@@ -175,13 +202,6 @@ def with_guests(runtime: Any, guests: Guests) -> Any:
         guests.pid(vmid), argv, keep_env=keep_env
     )
     return runtime
-
-
-def rescanned(containers: Containers) -> None:
-    """What the recorded `pct rescan` did to CT 324: it gave the bind mount a size."""
-    config = containers.load(324)
-    options = {**config.options, "mp0": f"{config.options['mp0']},size=0T"}
-    containers.save(324, config.changed(options))
 
 
 def is_json(step: Step) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cli_recordings import (
     load,
     plain,
 )
-from cli_replay import Guests, Replay, is_json, rescanned, with_guests
+from cli_replay import Guests, Replay, is_json, with_guests
 from recorded_node import recorded_node
 
 STEPS = load()
@@ -61,6 +61,10 @@ LEFT_OUT: dict[int, str] = {
 
 FIGURES: list[Rule] = [(r"\d+(?:\.\d+)?%?", "#"), (r" +", " ")]
 RULES: dict[int, tuple[str, list[Rule]]] = {
+    23: (
+        "the comment of the host keys of a container without a name: localhost there, CT325 here",
+        [(r"root@(?:localhost|CT325)\b", "root@<nameless>")],
+    ),
     **dict.fromkeys((137, 243), ("resize2fs' own lines, and its failure on the recording machine", [(r"(?s).*", "")])),
     148: ("memory, traffic and time of the recorded guest", FIGURES),
     **dict.fromkeys((265, 266, 267, 269), ("the recording machine's disk", FIGURES)),
@@ -73,6 +77,12 @@ RULES: dict[int, tuple[str, list[Rule]]] = {
 SHAPE_ONLY: dict[int, str] = {
     311: "the recording machine's disk",
     342: "the recording machine's processor, memory and kernel",
+}
+# What happened on the recorded node just before a step, by other means than these commands.
+MEANWHILE: dict[int, Callable[[Replay], None]] = {
+    133: Replay.rescan,
+    250: Replay.end_guest,
+    327: Replay.give_address,
 }
 ANY_ORDER: dict[int, str] = {
     384: "Perl prints the parameters in the order of a hash",
@@ -123,8 +133,8 @@ def replayed() -> Iterator[list[Compared]]:
     results = []
     theirs, ours = Hardware(), Hardware()
     for step in STEPS:
-        if step.number == 133:
-            rescanned(replay.containers)
+        if step.number in MEANWHILE:
+            MEANWHILE[step.number](replay)
         if left_out(step):
             continue
         answer = replay.answer(step)

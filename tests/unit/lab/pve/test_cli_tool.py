@@ -52,8 +52,8 @@ def test_errors_show_every_parameter_and_the_usage() -> None:
     error = bad_parameters({"net0": "invalid format - format error\n", "cores": "bad"})
     assert error_text(error, "pct set <vmid> [OPTIONS]") == (
         "400 Parameter verification failed.\n"
-        "net0: invalid format - format error\n\n"
         "cores: bad\n"
+        "net0: invalid format - format error\n\n"
         "pct set <vmid> [OPTIONS]\n"
     )
     assert error_text(PveError("CT 101 already running"), "usage") == "CT 101 already running\n"
