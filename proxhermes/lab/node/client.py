@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxhermes.lab.node import secrets_made
 from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, LITELLM_ADDRESS, NODE_NAME, LabPaths, Slot
 from proxhermes.lab.node.process import write_atomically
-from proxhermes.lab.node.service_table import API_PORT, TELEGRAM_PORT
+from proxhermes.lab.node.service_table import API_PORT, TELEGRAM_PORT, UPSTREAM_PORT
 
 TOKEN_ID = "hermes@pve!proxhermes"  # noqa: S105 - a name, not a secret
 LITELLM_URL = f"http://{LITELLM_ADDRESS}:4000/v1"
@@ -59,6 +59,15 @@ def write(paths: LabPaths, slot: Slot, token_secret: str) -> None:
     write_atomically(client / "token", f"{token_secret}\n", 0o600)
     write_atomically(client / "known_hosts", secrets_made.known_hosts(paths, slot.node_address))
     write_atomically(client / "inventory.yaml", inventory(paths, slot, fingerprint))
-    write_atomically(
-        client / "env", f"PROXHERMES_INVENTORY={client / 'inventory.yaml'}\nLAB_NODE={slot.node_address}\n"
-    )
+    write_atomically(client / "env", environment(paths, slot))
+
+
+def environment(paths: LabPaths, slot: Slot) -> str:
+    """Shell variables for `. client/env`: the inventory, and the doors by which a story looks behind the scenes."""
+    values = {
+        "PROXHERMES_INVENTORY": paths.client / "inventory.yaml",
+        "LAB_NODE": slot.node_address,
+        "LAB_TELEGRAM_CONTROL": f"http://{slot.node_address}:{TELEGRAM_PORT}/control",
+        "LAB_UPSTREAM_REQUESTS": f"http://{slot.node_address}:{UPSTREAM_PORT}/requests",
+    }
+    return "".join(f"export {name}={value}\n" for name, value in values.items())

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxhermes.lab.images import hermes, litellm, template
+from proxhermes.lab.images import litellm
+from proxhermes.lab.images.build import build_all
 from proxhermes.lab.images.cache import BuildError, Cache
 from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
 from proxhermes.lab.node.lab import Lab
@@ -87,14 +88,10 @@ def _clear(paths: LabPaths, say: Say) -> None:
 
 
 def build_images(say: Say) -> None:
-    """Build what the cache does not have: the guest template first, then LiteLLM's and the agent's image at once."""
-    cache = Cache(CACHE_ROOT)
+    """Build what the cache does not have. LabError with the build's last lines when one fails."""
     CACHE_ROOT.mkdir(parents=True, exist_ok=True)
     try:
-        template.build(cache, say)
-        with ThreadPoolExecutor(2) as pool:
-            for future in [pool.submit(build, cache, say) for build in (litellm.build, hermes.build)]:
-                future.result()
+        build_all(say, Cache(CACHE_ROOT))
     except BuildError as error:
         raise LabError(str(error)) from error
 

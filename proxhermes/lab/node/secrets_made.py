@@ -22,7 +22,7 @@ def make(paths: LabPaths, slot: Slot) -> None:
     _ssh_key(paths.client / "id_ed25519", "ed25519", "proxhermes-lab-client")
     _certificate(paths, slot)
     write_atomically(paths.client / "litellm.key", f"sk-{secrets.token_urlsafe(24)}\n", 0o600)
-    write_atomically(paths.client / "telegram.token", f"777000:{secrets.token_urlsafe(26)}\n", 0o600)
+    write_atomically(paths.client / "telegram.token", f"123456:{secrets.token_urlsafe(26)}\n", 0o600)
 
 
 def _ssh_key(file: Path, kind: str, comment: str) -> None:

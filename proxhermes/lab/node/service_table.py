@@ -35,6 +35,8 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         dnsmasq(paths),
         sshd(paths),
         api(paths),
+        upstream(paths),
+        telegram(paths),
         appliances(cache),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
         _adopt(aptcache.service(cache, BRIDGE_ADDRESS, apt_config, apt_logs)),
@@ -101,6 +103,26 @@ def api(paths: LabPaths) -> Service:
         name="api",
         argv=(sys.executable, "-m", "proxhermes.lab.pve.server", "--port", str(API_PORT), "--arguments", arguments),
         ready=f"https://127.0.0.1:{API_PORT}/api2/json/access/domains",
+    )
+
+
+def upstream(paths: LabPaths) -> Service:
+    """The scripted model behind LiteLLM. On all addresses, so that a story told outside can ask what it was asked."""
+    listen = ("--listen", f"0.0.0.0:{UPSTREAM_PORT}", "--log", str(paths.logs / "upstream.jsonl"))
+    return Service(
+        name="upstream",
+        argv=(sys.executable, "-m", "proxhermes.lab.mocks.upstream", *listen),
+        ready=f"http://127.0.0.1:{UPSTREAM_PORT}/requests",
+    )
+
+
+def telegram(paths: LabPaths) -> Service:
+    """The stand-in for Telegram; under /control a story told outside speaks to the bot."""
+    listen = ("--listen", f"0.0.0.0:{TELEGRAM_PORT}", "--token-file", str(paths.client / "telegram.token"))
+    return Service(
+        name="telegram",
+        argv=(sys.executable, "-m", "proxhermes.lab.mocks.telegram", *listen),
+        ready=f"http://127.0.0.1:{TELEGRAM_PORT}/control/state",
     )
 
 
