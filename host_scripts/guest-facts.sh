@@ -78,7 +78,7 @@ container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}' >"$scr
   # What compose would make of the file as it is now; differs from the container's after a run that was cut off.
   fact compose.hash "$(cd "$project" 2>/dev/null && docker compose config --hash hermes 2>/dev/null | sed -n 's/^hermes //p')"
   pid=$(sed -n 's/^container.pid=//p' "$scratch/container")
-  [ "$pid" -gt 0 ] && have curl || return 0
+  grep -qx container.status=running "$scratch/container" && have curl || return 0
   fact gateway.health "$(nsenter -t "$pid" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$api_port/health" || true)"
 }
 

@@ -77,6 +77,7 @@ pull() {
 }
 
 start() {
+  if [ "$(inspect '{{.State.Status}}')" = paused ]; then docker container unpause hermes >/dev/null; fi
   before=$(inspect '{{.Id}} {{.State.StartedAt}}')
   if [ "$action" = up ] || [ "$(inspect '{{.State.Status}}')" != running ]; then
     (cd "$project" && docker compose --ansi never --progress plain up -d --no-build 2>"$here/compose.log") || {
@@ -86,8 +87,10 @@ start() {
   fi
   # What compose did not make anew or start by itself still has the old files in memory.
   if [ "$before" = "$(inspect '{{.Id}} {{.State.StartedAt}}')" ]; then
-    docker container restart -t 30 hermes >/dev/null
-    echo 'changed: container hermes: restarted'
+    if [ "$reload" = yes ]; then
+      docker container restart -t 30 hermes >/dev/null
+      echo 'changed: container hermes: restarted'
+    fi
   elif [ "${before%% *}" = "$(inspect '{{.Id}}')" ]; then
     echo 'changed: container hermes: started'
   elif [ -n "$before" ]; then
@@ -97,6 +100,9 @@ start() {
   fi
 }
 
+reload=no
+if [ "$action" = restart ] || [ -f "$here/config.yaml" ] || [ -f "$here/env" ] || [ -f "$pending" ]; then reload=yes; fi
+[ "$action" = none ] || pull # before anything is changed: it is what fails most
 folders
 if [ "$action" != none ]; then
   # Kept until the gateway is up again, so that a run that is killed in between is made good by the next one.
@@ -105,7 +111,6 @@ if [ "$action" != none ]; then
 fi
 files
 if [ "$action" != none ]; then
-  pull
   start
   sh "$here/guest-wait.sh" "$project" "$@"
   rm -f "$pending"

@@ -154,5 +154,7 @@ def _unusable(error: yaml.YAMLError | YAMLError) -> UnusableFile:
     problem = "this is not YAML"
     if isinstance(error, (yaml.MarkedYAMLError, MarkedYAMLError)):
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and "stream end" in (error.problem or ""):  # something left open: where it began
+            mark = error.context_mark
         problem = f"this is not YAML: {(error.problem or error.context or '').splitlines()[0]}"
     return UnusableFile(NAME, problem, mark.line + 1 if mark else None)
