@@ -85,7 +85,7 @@ def show(changes: Iterable[Change], events: Events) -> None:
 
 def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> OuterPlan:
     """Read the container and its host folders, and plan. Refuses what is not ours before anything else is read."""
-    with events.step(f"look at CT {agent.vmid} on {agent.node}"):
+    with events.step(f"look at CT {agent.vmid} on {agent.node}"), preflight.naming_all(doors.pve, agent):
         facts = read_container(doors.pve, agent.node, agent.vmid, events)
         refuse_foreign(facts)
         templates = None if facts.exists else read_templates(doors.pve, agent.node, storage_of(agent))
