@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from proxhermes.lab.images import aptcache, hermes, litellm, registry
+from proxhermes.lab.images.cache import Cache
+
+
+def test_litellm_exposes_its_models_and_holds_no_secret() -> None:
+    config = yaml.safe_load(litellm.render_config("http://10.1.10.1:9100/v1"))
+    assert [entry["model_name"] for entry in config["model_list"]] == ["claude-sonnet", "gpt-mini"]
+    sonnet = config["model_list"][0]
+    assert sonnet["model_info"] == {"max_input_tokens": 200_000}
+    assert sonnet["litellm_params"]["api_base"] == "http://10.1.10.1:9100/v1"
+    assert config["general_settings"] == {"master_key": "os.environ/LITELLM_MASTER_KEY"}
+    assert litellm.render_environment("sk-1") == "LITELLM_MASTER_KEY=sk-1\n"
+
+
+def test_the_registry_keeps_its_images_in_the_cache(tmp_path: Path) -> None:
+    service = registry.service(Cache(tmp_path), "10.1.10.1", tmp_path / "etc")
+    [(path, text)] = service.files.items()
+    assert service.argv[-1] == str(path)
+    config = json.loads(text)
+    assert config["http"]["addr"] == "10.1.10.1:5000"
+    assert config["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / "registry")
+    assert service.ready_url == "http://10.1.10.1:5000/v2/"
+
+
+def test_the_apt_proxy_stays_in_the_foreground_and_on_its_address(tmp_path: Path) -> None:
+    service = aptcache.service(Cache(tmp_path), "10.1.10.1", tmp_path / "etc", tmp_path / "log")
+    lines = set(service.files[tmp_path / "etc" / "acng.conf"].splitlines())
+    assert {"ForeGround: 1", "BindAddress: 10.1.10.1", "Port: 3142", f"CacheDir: {tmp_path}/apt"} <= lines
+    assert not any(line.startswith("Proxy:") for line in lines)
+
+
+def test_the_image_is_laid_out_as_the_official_one() -> None:
+    config = hermes.run_config("0.19.0")
+    assert config["Volumes"] == {"/opt/data": {}}
+    assert config["Entrypoint"] == ["/init", "/opt/hermes/docker/main-wrapper.sh"]
+    assert "Cmd" not in config
+    assert "Healthcheck" not in config
+    environment = dict(entry.split("=", 1) for entry in config["Env"])  # type: ignore[attr-defined]
+    assert environment["HERMES_HOME"] == "/opt/data"
+    assert environment["PATH"].startswith("/opt/hermes/bin:/opt/hermes/.venv/bin:")
+
+
+def test_every_script_of_the_image_exists_and_what_runs_is_executable() -> None:
+    shipped = {str(path.relative_to(hermes.SCRIPTS)) for path in hermes.SCRIPTS.rglob("*") if path.is_file()}
+    assert shipped == set(hermes.PROGRAMS)
+    for name in ("init", "boot", "with-contenv", "main-wrapper.sh", "stage2-hook.sh", "hermes-shim"):
+        assert (hermes.SCRIPTS / name).stat().st_mode & 0o111, name
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_the_scripts_of_the_image_pass_shellcheck() -> None:
+    scripts = [path for path in hermes.SCRIPTS.iterdir() if path.is_file() and path.read_text().startswith("#!/bin/sh")]
+    done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from proxhermes.lab.mocks.script import Reply, reply_to
+
+OFFERED = [{"type": "function", "function": {"name": name}} for name in ("terminal", "write_file")]
+
+
+def ask(prompt: str, *later: dict[str, Any], tools: list[dict[str, Any]] | None = None) -> Reply:
+    messages = [
+        {"role": "system", "content": "Reply with exactly: NOT-THIS"},
+        {"role": "user", "content": prompt},
+        *later,
+    ]
+    return reply_to(messages, OFFERED if tools is None else tools)
+
+
+def result(**answer: object) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": "1", "content": json.dumps(answer)}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("ping", "pong"),
+        ("Reply with exactly: PROOF-1a2b", "PROOF-1a2b"),
+        ("reply with exactly 'x_y.z'.", "x_y.z"),
+        ("write a poem", "pong"),
+        ("", "pong"),
+    ],
+)
+def test_words(prompt: str, answer: str) -> None:
+    assert ask(prompt) == Reply(answer)
+
+
+def test_a_prompt_in_parts() -> None:
+    parts = [{"type": "text", "text": "Reply with exactly: A"}]
+    assert reply_to([{"role": "user", "content": parts}], []) == Reply("A")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tool", "arguments"),
+    [
+        ("Write T-1 to /data/a.txt", "write_file", {"path": "/data/a.txt", "content": "T-1\n"}),
+        ('Put the text "T-1" into file "/d/a". Then', "write_file", {"path": "/d/a", "content": "T-1\n"}),
+        ("Use your terminal to run exactly this command: echo n > '/d/x' . Then reply with exactly: done", "terminal",
+         {"command": "echo n > '/d/x'"}),
+        ("Run `date -u`, please", "terminal", {"command": "date -u"}),
+    ],
+)  # fmt: skip
+def test_tool_calls(prompt: str, tool: str, arguments: dict[str, str]) -> None:
+    reply = ask(prompt)
+    assert reply.tool is not None
+    assert (reply.tool.name, json.loads(reply.tool.arguments)) == (tool, arguments)
+
+
+def test_the_terminal_will_do_where_there_is_no_tool_for_files() -> None:
+    reply = ask("Write a;b to /data/x", tools=OFFERED[:1])
+    assert reply.tool is not None
+    assert json.loads(reply.tool.arguments) == {"command": "printf '%s\\n' 'a;b' > /data/x"}
+
+
+def test_without_a_tool_it_says_so() -> None:
+    assert "no tool" in ask("Write a to /data/x", tools=[]).text
+
+
+def test_after_the_tool_it_finishes() -> None:
+    prompt = "Write a to /data/x. Then reply with exactly: OK-1"
+    assert ask(prompt, {"role": "assistant"}, result(output="", exit_code=0, error=None)) == Reply("OK-1")
+
+
+@pytest.mark.parametrize("answer", [{"error": "denied"}, {"output": "", "exit_code": 1, "error": None}])
+def test_a_tool_that_failed_is_not_passed_off_as_done(answer: dict[str, object]) -> None:
+    reply = ask("Write a to /data/x. Then reply with exactly: OK-1", {"role": "assistant"}, result(**answer))
+    assert reply.text.startswith("The tool failed: ")
+
+
+def test_an_earlier_tool_result_does_not_answer_a_new_prompt() -> None:
+    earlier = [{"role": "user", "content": "Run `a`"}, {"role": "assistant"}, result(output="", exit_code=0)]
+    assert reply_to([*earlier, {"role": "user", "content": "Run `b`"}], OFFERED).tool is not None
