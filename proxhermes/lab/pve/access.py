@@ -173,8 +173,8 @@ def parse(text: str) -> UserConfig:
 def _read_user(config: UserConfig, fields: list[str]) -> None:
     name, enable, expire, first, last, email, comment = fields[:7]
     # An empty field is one when another follows it, and none at the line's end (Perl's split).
-    email = email or ("" if comment else None)
-    config.users[name] = User(enable == "1", int(expire or 0), email, comment or None, first or None, last or None)
+    kept = email or ("" if comment else None)
+    config.users[name] = User(enable == "1", int(expire or 0), kept, comment or None, first or None, last or None)
 
 
 def _read_token(config: UserConfig, fields: list[str]) -> None:

@@ -136,7 +136,7 @@ def _comment(pool: Pool) -> dict[str, str]:
 def _pool_content(request: Request, pool: Pool) -> dict[str, Any]:
     node = request.node
     present = sorted(pool.vms & set(node.containers.ids()))
-    members = [resource(node, vmid, node.containers.load(vmid)) for vmid in present]
+    members = [resource(node, vmid, node.containers.load(vmid), also=()) for vmid in present]
     members += [entry for entry in _storages(request) if entry["storage"] in pool.storages]
     return {**_comment(pool), "members": members}
 

@@ -95,7 +95,7 @@ class Changer:
         staged = self._staged(vmid, config, request)
         if not self.runtime.is_running(vmid):
             return self.apply_pending(vmid, staged)
-        return self._hot_plugged(vmid, staged)
+        return self._hot_plugged(vmid, staged, {*request.options, *request.delete})
 
     def _staged(self, vmid: int, config: Config, request: Request) -> Config:
         """The request as pending changes; PveError for what may never be changed."""
@@ -166,12 +166,15 @@ class Changer:
             return self.disks.create(vmid, name, value, owner, log)[0]
         return self.disks.rescanned(name, value)
 
-    def _hot_plugged(self, vmid: int, config: Config) -> Config:
-        """The configuration after what can change now has changed; PveError 400 names what failed to."""
+    def _hot_plugged(self, vmid: int, config: Config, asked: set[str]) -> Config:
+        """The configuration after what is asked for and can change now has changed; PveError 400 names what failed to.
+
+        What was pending before stays so: Proxmox does not try it again.
+        """
         options, pending = dict(config.options), dict(config.pending)
         waiting = []
         for name in config.pending_delete:
-            if name in options and not self._unplug(vmid, options, name):
+            if name in options and (name not in asked or not self._unplug(vmid, options, name)):
                 waiting.append(name)
             elif name not in waiting:
                 options.pop(name, None)
@@ -180,6 +183,8 @@ class Changer:
         for name, value in sorted(config.pending.items()):
             if options.get(name) == value and name not in waiting:
                 del pending[name]
+                continue
+            if name not in asked:
                 continue
             try:
                 options[name] = self._plug(vmid, config, options, name, value)

@@ -14,7 +14,7 @@ from proxhermes.lab.pve.privileges import ALL
 
 Check = Callable[[str], str | None]
 
-_DNS_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_DNS_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*{_DNS_LABEL}")
 _STORAGE_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]")
 _CONFIG_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_\-]+")

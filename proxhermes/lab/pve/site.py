@@ -9,6 +9,8 @@ from pathlib import Path
 
 from proxhermes.lab.pve.files import locked
 
+_BOOKKEEPING_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -39,5 +41,5 @@ class Site:
     @contextmanager
     def lock(self, path: str) -> Iterator[None]:
         """A lock of the node's own bookkeeping."""
-        with locked(self.real(path), path, self.limits.config_lock):
+        with locked(self.real(path), path, _BOOKKEEPING_SECONDS):
             yield

@@ -81,15 +81,15 @@ def interfaces(cards: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def resource(node: Node, vmid: int, config: Config) -> dict[str, Any]:
-    """A container in `/cluster/resources`.
+def resource(node: Node, vmid: int, config: Config, also: tuple[str, ...] = ("lock", "tags")) -> dict[str, Any]:
+    """A container in `/cluster/resources`, with those options that are there.
 
     Proxmox takes stock every ten seconds; what it has not seen yet is `unknown`, with little said about it.
     """
     options = config.options
     known = node.observed(vmid)
     entry: dict[str, Any] = {"id": f"lxc/{vmid}", "type": "lxc", "vmid": vmid, "node": node.site.name}
-    entry |= {name: options[name] for name in ("lock", "tags") if options.get(name)}
+    entry |= {name: options[name] for name in also if options.get(name)}
     if known is None:
         return {**entry, "status": "unknown"}
     names = ("status", "name", "maxmem", "mem", "maxdisk", "disk", "cpu", "uptime")
