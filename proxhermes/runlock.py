@@ -12,14 +12,16 @@ from proxhermes.runlog import state_folder
 
 
 @contextmanager
-def agent_lock(node: str, vmid: int) -> Iterator[None]:
+def agent_lock(api: str, node: str, vmid: int) -> Iterator[None]:
     """Hold the agent's lock. The system frees it when the process ends, however it ends.
+
+    api: the API's host and port, for two clusters may have a node and a VMID of the same name.
 
     Raises ProxhermesError at once if another run holds it, naming that run's process id.
     """
     folder = state_folder() / "lock"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{node}-{vmid}"
+    path = folder / f"{api.replace('/', '_')}-{node}-{vmid}"
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

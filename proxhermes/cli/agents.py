@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ def _each(
     *,
     applied: bool = True,
 ) -> list[dict[str, Any]]:
-    """Do `work` for every agent in turn, holding its lock; returns a result an agent, as for `--json`."""
+    """Do `work` for every agent in turn, holding its lock if it is to be changed; returns what `--json` prints."""
     from proxhermes.runlock import agent_lock
     from proxhermes.transport.doors import Doors
 
@@ -125,7 +126,8 @@ def _each(
     for agent in context.agents(wanted):
         events = context.events.for_agent(agent.vmid)
         node = context.inventory.nodes[agent.node]
-        with agent_lock(agent.node, agent.vmid), Doors(node, events, agent.node) as doors:
+        lock = agent_lock(f"{node.api_host}:{node.api_port}", agent.node, agent.vmid) if applied else nullcontext()
+        with lock, Doors(node, events, agent.node) as doors:
             changes = work(agent, doors, events)
             result = _result(agent, changes, doors)
         if not result["changes"]:

@@ -33,7 +33,8 @@ def destroy(context: Context, agents: tuple[int, ...], yes: bool, purge_data: bo
     for agent in context.agents(agents):
         events = context.events.for_agent(agent.vmid)
         node = context.inventory.nodes[agent.node]
-        with agent_lock(agent.node, agent.vmid), Doors(node, events, agent.node) as doors:
+        lock = agent_lock(f"{node.api_host}:{node.api_port}", agent.node, agent.vmid)
+        with lock, Doors(node, events, agent.node) as doors:
             with events.step(f"look at CT {agent.vmid} on {agent.node}"):
                 plan = plan_destroy(agent, read_container(doors.pve, agent.node, agent.vmid, events))
             context.quiet_display()

@@ -45,6 +45,7 @@ def lab() -> None:
     status  what runs, and where
     shell   look around on the node
     down    end it and leave nothing behind
+    demo    an agent provisioned on it, verified, and spoken to
 
     Needs Debian 12 or later and root.
     """
@@ -91,6 +92,16 @@ def status(instance: str, as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else _as_text(found))
     if found["state"] != "up":
         sys.exit(1)
+
+
+@lab.command()
+@_instance
+@_errors_shown
+def demo(instance: str) -> None:
+    """Provision an agent on the lab, verify it, chat with it: the tour that `make demo` gives."""
+    from proxhermes.lab import demo as tour
+
+    tour.run(instance, lambda text: click.echo(text, err=True))
 
 
 @lab.command(context_settings={"ignore_unknown_options": True})

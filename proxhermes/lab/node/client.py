@@ -48,6 +48,7 @@ agents:
       telegram:
         token: {{file: {client / "telegram.token"}}}
         allowed_users: [{TELEGRAM_USER}]
+        home_channel: {TELEGRAM_USER}
         base_url: http://{BRIDGE_ADDRESS}:{TELEGRAM_PORT}/bot
 """
 
