@@ -165,8 +165,12 @@ def test_a_killed_service_is_seen_and_started_again(lab: Lab, name: str) -> None
     assert lifecycle.status(INSTANCE)["state"] == "up"
 
 
-def test_a_killed_container_is_started_again(lab: Lab) -> None:
-    lab.run(["kill", "-9", guest_init(lab)])
+@pytest.mark.parametrize("whom", ["init", "monitor"])
+def test_a_killed_container_is_started_again(lab: Lab, whom: str) -> None:
+    init = guest_init(lab)
+    monitor = lab.run(["sh", "-c", f"cut -d' ' -f4 /proc/{init}/stat"]).stdout.strip()
+    lab.run(["kill", "-9", init if whom == "init" else monitor])
+    wait_until(lambda: guest_init(lab) == "", "CT 117 down", seconds=10)
     lifecycle.up(INSTANCE)
     assert lifecycle.status(INSTANCE)["state"] == "up"
 

@@ -33,9 +33,10 @@ def furnish(paths: LabPaths, slot: Slot) -> None:
         write_atomically(Path("/usr/sbin", tool), wrapper, 0o755)
     write_atomically(Path("/etc/pve-lab.json"), json.dumps(description(paths), indent=2) + "\n")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    write_atomically(
-        Path("/var/lib/pve-manager/apl-info/lab"), appliance_index(CACHE_ROOT / "template" / template.NAME)
-    )
+    indexes = Path("/var/lib/pve-manager/apl-info")
+    # `pveam` complains when one of its two sources was never fetched.
+    write_atomically(indexes / "download.proxmox.com", appliance_index(CACHE_ROOT / "template" / template.NAME))
+    write_atomically(indexes / "releases.turnkeylinux.org", "")
     fresh_home(Path("/root"))
     write_atomically(Path("/root/.ssh/authorized_keys"), (paths.client / "id_ed25519.pub").read_text(), 0o600)
 

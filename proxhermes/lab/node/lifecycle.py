@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from proxhermes.lab.images import litellm
@@ -22,7 +22,7 @@ from proxhermes.lab.images.build import build_all
 from proxhermes.lab.images.cache import BuildError, Cache
 from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
 from proxhermes.lab.node.lab import Lab
-from proxhermes.lab.node.paths import CACHE_ROOT, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths
+from proxhermes.lab.node.paths import CACHE_ROOT, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths, Slot
 from proxhermes.lab.node.process import LabError, Process, run, wait_until
 
 Say = Callable[[str], None]
@@ -38,7 +38,7 @@ def up(instance: str = "default", say: Say = silent) -> Lab:
     """Bring the instance up, or check one that runs; returns when CT 117's LiteLLM is live. LabError otherwise."""
     paths = LabPaths(instance)
     preflight.check(say)
-    with locked(paths, say):
+    with _alone(paths, say):
         lab = Lab.find(instance)
         if lab is None or not paths.ready_file.exists():
             _clear(paths, say)
@@ -54,8 +54,11 @@ def down(instance: str = "default", say: Say = silent, *, purge_cache: bool = Fa
     paths = LabPaths(instance)
     if os.geteuid() != 0:
         raise LabError("the lab needs root, to go down as well (sudo proxhermes lab down)")
-    with locked(paths, say):
+    with _alone(paths, say):
         _clear(paths, say)
+        paths.lock.unlink()
+    if not instances():
+        shutil.rmtree(RUN_ROOT, ignore_errors=True)
     if purge_cache:
         if others := instances():
             raise LabError(f"the cache is in use by lab {', '.join(others)}: take it down first")
@@ -69,16 +72,33 @@ def instances() -> list[str]:
 
 
 @contextmanager
-def locked(paths: LabPaths, say: Say) -> Iterator[None]:
-    """One `up` or `down` of an instance at a time; the kernel frees the lock of a process that is killed."""
-    RUN_ROOT.mkdir(mode=0o700, exist_ok=True)
-    with paths.lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another command to finish with lab {paths.instance}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def locked(file: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file; `busy` is told when somebody else has it. The kernel frees the lock of a process that dies."""
+    while True:
+        RUN_ROOT.mkdir(mode=0o700, exist_ok=True)
+        with file.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # `down` removes the file at its end: one that is gone by now locks nothing.
+            if file.exists() and file.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                yield
+                return
+
+
+def _alone(paths: LabPaths, say: Say) -> AbstractContextManager[None]:
+    """One `up` or `down` of an instance at a time."""
+    return locked(paths.lock, lambda: say(f"waiting for another command to finish with lab {paths.instance}"))
+
+
+def _take_slot(paths: LabPaths) -> Slot:
+    """A number of its own for the instance, though another may be going up at this moment."""
+    with locked(RUN_ROOT / "slots.lock", lambda: None):
+        slot = network.free_slot()
+        paths.slot_file.write_text(f"{slot.number}\n")
+    return slot
 
 
 def _clear(paths: LabPaths, say: Say) -> None:
@@ -122,8 +142,7 @@ def start_node(paths: LabPaths) -> Lab:
     ):  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
     paths.state.chmod(0o755)
-    slot = network.free_slot()
-    paths.slot_file.write_text(f"{slot.number}\n")
+    slot = _take_slot(paths)
     paths.resolvers_file.write_text("\n".join(network.resolvers()) + "\n")
     secrets_made.make(paths, slot)
     for name, target in (("local", f"nodes/{NODE_NAME}"), ("lxc", f"nodes/{NODE_NAME}/lxc")):

@@ -100,8 +100,11 @@ class LxcRuntime:
 
     def _prepare(self, spec: ContainerSpec) -> None:
         """Mount all of it, write the guest's files and LXC's configuration."""
+        self.unmount(spec.vmid)  # what a killed monitor process of LXC has left mounted
         rootfs = self.mount(spec)
         files = self._files(spec)
+        for net in spec.nets:
+            lxc_net.ensure_vlan(net)
         for mount in spec.mounts:
             target = files.make_folder(mount.target)
             volumes.mount(mount.source, target, bind=mount.bind, read_only=mount.read_only)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from proxhermes.lab.node.lxc_config import link_of
 from proxhermes.lab.node.process import run
 from proxhermes.lab.pve.runtime import Net
+
+
+def ensure_vlan(net: Net) -> None:
+    """Make the bridge of a VLAN that no card has used yet. It ends at the node: the lab has no other machine on it."""
+    link = link_of(net)
+    if link != net.options["bridge"] and not Path("/sys/class/net", link).exists():
+        run(["ip", "link", "add", link, "type", "bridge", "forward_delay", "0"])
+        run(["ip", "link", "set", link, "up"])
 
 
 def replace(vmid: int, pid: int, net: Net) -> None:
@@ -13,20 +22,21 @@ def replace(vmid: int, pid: int, net: Net) -> None:
 
     When nothing but the bridge differs the cable is moved; otherwise the card is made anew.
     """
+    ensure_vlan(net)
     outside, name = f"veth{vmid}i{net.index}", net.options.get("name", f"eth{net.index}")
     enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
     address = Path("/sys/class/net", outside)
     wanted = net.options.get("hwaddr", "").lower()
     shown = run([*enter, "ip", "-o", "link", "show", name], check=False).stdout
     if address.exists() and wanted and wanted in shown:
-        run(["ip", "link", "set", outside, "master", net.options["bridge"]])
+        run(["ip", "link", "set", outside, "master", link_of(net)])
     else:
         if address.exists():
             run(["ip", "link", "del", outside])
         peer = ["type", "veth", "peer", "name", name, "netns", str(pid)]
         hardware = ["address", wanted] if wanted else []
         run(["ip", "link", "add", outside, *peer[:2], *peer[2:5], *hardware, *peer[5:]])
-        run(["ip", "link", "set", outside, "master", net.options["bridge"], "up"])
+        run(["ip", "link", "set", outside, "master", link_of(net), "up"])
         run([*enter, "ip", "link", "set", name, "up"])
     if "mtu" in net.options:
         run([*enter, "ip", "link", "set", name, "mtu", net.options["mtu"]])

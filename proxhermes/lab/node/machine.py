@@ -16,11 +16,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 def look(cgroup_parent: str) -> Machine:
     """Read what matters from /sys."""
     pure = (CGROUPS / "cgroup.controllers").exists()
-    apparmor = Path("/sys/module/apparmor/parameters/enabled")
     return Machine(
         cgroup_parent=cgroup_parent,
         pure_cgroup2=pure,
-        apparmor=apparmor.exists() and apparmor.read_text().strip() == "Y",
         processors=os.cpu_count() or 1,
         swap_accounting=pure or (CGROUPS / "memory/memory.memsw.limit_in_bytes").exists(),
     )

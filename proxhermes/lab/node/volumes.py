@@ -30,15 +30,23 @@ def create(path: Path, size: int, owner: int, log: Log) -> None:
 
 
 def resize(path: Path, size: int, log: Log) -> None:
-    """Grow file and file system; a mounted one grows under its users."""
+    """Grow file and file system; a mounted one grows under its users.
+
+    As with Proxmox, a file system that stays small (a mounted one needs CAP_SYS_RESOURCE) is told and no failure.
+    """
     os.truncate(path, size)
     loops = run(["losetup", "-n", "-O", "NAME", "-j", path]).stdout.split()
     for loop in loops:
         run(["losetup", "-c", loop])
     if not loops:
         run(["e2fsck", "-fy", path], check=False)
-    for line in run(["resize2fs", loops[0] if loops else path]).stdout.splitlines():
+    command = ["resize2fs", str(loops[0] if loops else path)]
+    done = run(command, check=False)
+    for line in (done.stderr + done.stdout).splitlines():
         log(line)
+    if done.returncode:
+        words = " ".join(command)
+        log(f"Failed to update the container's filesystem: command '{words}' failed: exit code {done.returncode}")
 
 
 def is_mounted(point: Path) -> bool:

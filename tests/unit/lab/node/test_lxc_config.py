@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from proxhermes.lab.node.lxc_config import Machine, guest_root_ids, idmap_of, limits, render, seccomp_rules
-from proxhermes.lab.pve.runtime import ContainerSpec, IdMap
+from proxhermes.lab.pve.runtime import ContainerSpec, IdMap, Net
 
-HYBRID = Machine("phlab/t", pure_cgroup2=False, apparmor=False, processors=4, swap_accounting=True)
-PURE = Machine("phlab/t", pure_cgroup2=True, apparmor=True, processors=4, swap_accounting=True)
+HYBRID = Machine("phlab/t", pure_cgroup2=False, processors=4, swap_accounting=True)
+PURE = Machine("phlab/t", pure_cgroup2=True, processors=4, swap_accounting=True)
 MIB = 1024 * 1024
 
 
@@ -92,9 +92,9 @@ def test_nesting_includes_its_rules_and_keyctl_opens_the_call(spec: ContainerSpe
     assert seccomp_rules("2\n", replace(spec, features={"keyctl": "1"})) == "2\n"
 
 
-def test_apparmor_is_used_where_the_machine_has_it(spec: ContainerSpec) -> None:
-    assert values(render(spec, HYBRID, 257), "lxc.apparmor.profile") == ["unconfined"]
-    assert values(render(spec, PURE, 257), "lxc.apparmor.profile") == ["generated"]
+def test_a_vlan_is_a_bridge_of_its_own(spec: ContainerSpec) -> None:
+    tagged = replace(spec, nets=(Net(0, {**spec.nets[0].options, "tag": "5"}),))
+    assert values(render(tagged, HYBRID, 257), "lxc.net.0.link") == ["intra01v5"]
 
 
 def test_network_card(spec: ContainerSpec) -> None:
