@@ -35,7 +35,7 @@ ROOT = os.geteuid() == 0
 MANUAL = "the prose of Proxmox' manual"
 NOT_OFFERED = "a command that proxhermes does not use and this node does not offer"
 LIST_OF_API = "the list of all API paths, most of which this node does not have"
-REAL_GUEST = "needs a guest with systemd or Docker; replayed in a real container"
+REAL_GUEST = "what the recorded guest had installed and running"
 NEEDS_ROOT = "enters a guest's namespaces, which needs root"
 
 LEFT_OUT: dict[int, str] = {
