@@ -147,24 +147,15 @@ class Guest:
             ) from error
         result = _split(raw, mark)
         if result is None:
-            raise CommandFailed(
-                f"{entry} did not run to its end in container {self.vmid} (pct exec ended with code {raw.rc})",
-                command=command.shown(),
-                rc=raw.rc,
-                stdout=raw.stdout,
-                stderr=raw.stderr,
-                doing=doing,
-            )
-        if check and not result.ok:
-            raise CommandFailed(
-                f"{entry} failed in container {self.vmid} with code {result.rc}",
-                command=command.shown(),
-                rc=result.rc,
-                stdout=result.stdout,
-                stderr=result.stderr,
-                doing=doing,
-            )
-        return result
+            what = f"{entry} did not run to its end in container {self.vmid} (pct exec ended with code {raw.rc})"
+        elif check and not result.ok:
+            what = f"{entry} failed in container {self.vmid} with code {result.rc}"
+        else:
+            return result
+        told = result or raw
+        raise CommandFailed(
+            what, command=command.shown(), rc=told.rc, stdout=told.stdout, stderr=told.stderr, doing=doing
+        )
 
 
 def _until(mark: str, on_line: Callable[[str], None]) -> Callable[[str], None]:
