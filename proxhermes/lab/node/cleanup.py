@@ -12,8 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-from proxhermes.lab.node import network
-from proxhermes.lab.node.machine import hierarchies
+from proxhermes.lab.node import cgroups, network
 from proxhermes.lab.node.paths import RUN_ROOT, STATE_ROOT, LabPaths
 from proxhermes.lab.node.process import LabError, Process, run, wait_until
 
@@ -25,7 +24,7 @@ def leftovers(paths: LabPaths) -> list[str]:
     found += [f"iptables {table}: {rule}" for table, rule in network.rules(paths)]
     found += [f"loop device {device} ({file})" for device, file in loops(paths)]
     found += [f"mount {point}" for point in mounts(paths)]
-    found += [f"cgroup {folder}" for folder in cgroups(paths)]
+    found += [f"cgroup {folder}" for folder in cgroups.folders(paths.cgroup)]
     found += [f"folder {paths.state}"] if paths.state.exists() else []
     return found
 
@@ -107,27 +106,9 @@ def mounts(paths: LabPaths) -> list[str]:
     return sorted(point for line in lines if (point := line.split()[4]).startswith(f"{paths.state}/"))
 
 
-def cgroups(paths: LabPaths) -> list[Path]:
-    """The instance's folder in each cgroup hierarchy."""
-    return [folder for root in hierarchies() if (folder := root / paths.cgroup).is_dir()]
-
-
 def remove_cgroups(paths: LabPaths) -> None:
-    """Remove them from the leaves up; they are empty once the last process has been collected."""
-    for top in cgroups(paths):
-        wait_until(lambda top=top: _remove_tree(top), f"cgroup {top} removed", seconds=20)  # type: ignore[misc]
-        if not any(child.is_dir() for child in top.parent.iterdir()):
-            top.parent.rmdir()
-
-
-def _remove_tree(folder: Path) -> bool:
-    try:
-        for child in folder.iterdir():
-            if child.is_dir():
-                _remove_tree(child)
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # still busy
-    return True
+    """Remove the instance's cgroups, and the parent of all instances' when it was the last."""
+    cgroups.remove(paths.cgroup)
+    for parent in cgroups.folders(str(Path(paths.cgroup).parent)):
+        if not any(child.is_dir() for child in parent.iterdir()):
+            parent.rmdir()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import proxhermes
 from proxhermes.lab.node import namespaces
-from proxhermes.lab.node.machine import hierarchies
+from proxhermes.lab.node.cgroups import hierarchies
 from proxhermes.lab.node.paths import CACHE_ROOT, NODE_NAME, STATE_ROOT, LabPaths
 from proxhermes.lab.node.process import Process, run, start_time
 

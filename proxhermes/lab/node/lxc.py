@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from proxhermes.lab.node import guest_setup, lxc_net, lxc_usage, volumes
+from proxhermes.lab.node import cgroups, guest_setup, lxc_net, lxc_usage, volumes
 from proxhermes.lab.node.guest_files import GuestFiles
 from proxhermes.lab.node.lxc_config import LXC_PATH, SHARED, guest_root_ids, idmap_of, limits, render, seccomp_rules
 from proxhermes.lab.node.machine import guest_architecture, guest_ostype, guest_systemd_version, look
@@ -100,7 +100,7 @@ class LxcRuntime:
 
     def _prepare(self, spec: ContainerSpec) -> None:
         """Mount all of it, write the guest's files and LXC's configuration."""
-        self.unmount(spec.vmid)  # what a killed monitor process of LXC has left mounted
+        self._clear_remains(spec.vmid)
         rootfs = self.mount(spec)
         files = self._files(spec)
         for net in spec.nets:
@@ -117,6 +117,12 @@ class LxcRuntime:
         hook.write_text(_POST_STOP.format(vmid=spec.vmid, rootfs=rootfs))
         hook.chmod(0o755)
         (folder / "config").write_text(render(spec, self._machine, guest_systemd_version(rootfs)))
+
+    def _clear_remains(self, vmid: int) -> None:
+        """What a killed monitor process of LXC has left: mounts, and cgroups that LXC refuses to use again."""
+        self.unmount(vmid)
+        for kind in ("lxc", "lxc.monitor"):
+            cgroups.remove(f"{self._machine.cgroup_parent}/{kind}/{vmid}")
 
     def _lxc_start(self, vmid: int, log: Log) -> None:
         log_file = LXC_PATH / str(vmid) / "start.log"

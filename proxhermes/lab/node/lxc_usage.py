@@ -7,8 +7,8 @@ import re
 import time
 from pathlib import Path
 
+from proxhermes.lab.node.cgroups import CGROUPS
 from proxhermes.lab.node.lxc_config import Machine
-from proxhermes.lab.node.machine import CGROUPS
 from proxhermes.lab.node.process import start_time
 from proxhermes.lab.pve.runtime import Usage
 

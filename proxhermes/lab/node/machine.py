@@ -6,11 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from proxhermes.lab.node.cgroups import CGROUPS
 from proxhermes.lab.node.guest_files import GuestFiles
 from proxhermes.lab.node.lxc_config import Machine
 
 _ELF_MACHINES = {0x3E: "amd64", 0xB7: "arm64", 0x03: "i386"}
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def look(cgroup_parent: str) -> Machine:
@@ -22,12 +22,6 @@ def look(cgroup_parent: str) -> Machine:
         processors=os.cpu_count() or 1,
         swap_accounting=pure or (CGROUPS / "memory/memory.memsw.limit_in_bytes").exists(),
     )
-
-
-def hierarchies() -> list[Path]:
-    """The mount points of all cgroup hierarchies, v1 and v2."""
-    lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return [Path(words[4]) for words in lines if words[words.index("-") + 1] in ("cgroup", "cgroup2")]
 
 
 def guest_ostype(files: GuestFiles) -> str:
