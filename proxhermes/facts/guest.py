@@ -128,7 +128,8 @@ def parse(output: str) -> GuestFacts:
     """The facts in the script's output."""
     facts: dict[str, bytes] = {}
     for line in output.splitlines():
-        name, found, value = line.partition("=")
+        # A mount's path may hold the sign; its value never does.
+        name, found, value = line.rpartition("=") if line.startswith("mount.") else line.partition("=")
         if found and name.endswith(":b64"):
             facts[name.removesuffix(":b64") + ":"] = base64.b64decode(value)
         elif found:

@@ -69,7 +69,9 @@ def plan_hermes(agent: Agent, facts: GuestFacts | None, environment: wanted.Envi
     files: dict[str, bytes] = {}
     _plan_config(agent, facts, settings, remembered, changes, files)
     _plan_env(agent, facts, environment, fresh_key, remembered, changes, files)
-    now = compose.Remembered(tuple(environment.lines), tuple(path for path, _ in leaves(settings)))
+    # LiteLLM may be away today: what it told of the context yesterday stays, so it is never taken out again.
+    ours = tuple(path for path, _ in leaves(settings) if path != _CONTEXT)
+    now = compose.Remembered(tuple(environment.lines), ours)
     text = compose.render(agent, mtu=facts.mtu, remembered=now, api_port=port)
     _plan_compose(facts, text, changes, files)
     changes += _container_changes(agent, facts, worst(changes))
@@ -138,10 +140,8 @@ def _plan_config(
 ) -> None:
     content = _content(facts, "config", config.NAME)
     text = None if content is None else decoded(content, config.NAME)
-    # LiteLLM may be away today: what it told of the context yesterday stays.
-    forget = [path for path in remembered.settings if path != _CONTEXT]
     defaults = wanted.defaults(agent, new=not (text or "").strip())
-    update = config.update(text, settings, defaults=defaults, forget=forget)
+    update = config.update(text, settings, defaults=defaults, forget=remembered.settings)
     for found in update.differences:
         subject = f"{config.NAME}: {'.'.join(found.path)}"
         changes.append(_change(subject, *_shown(found), Effect.RESTART_SERVICE))

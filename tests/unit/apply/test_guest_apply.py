@@ -1,0 +1,122 @@
+"""What the executors send into the guest, and what they make of its answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from proxhermes.apply.guest import apply_engine, apply_hermes
+from proxhermes.errors import CommandFailed, Refused
+from proxhermes.events import Event, Events, Kind
+from proxhermes.plan.engine import EnginePlan
+from proxhermes.plan.hermes import HermesPlan
+from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.transport.command import CommandResult
+
+STATE = '{"platforms": {"telegram": {"state": "retrying", "error_message": "Unauthorized"}}}'
+FACTS = (
+    f"gateway.health=200\nfile.state=1 1 644 regular file\nfile.state:b64={base64.b64encode(STATE.encode()).decode()}\n"
+)
+
+
+class FakeGuest:
+    def __init__(self, stdout: str = "", stderr: str = "", rc: int = 0) -> None:
+        self.result = CommandResult(rc, stdout, stderr)
+        self.runs: list[tuple[dict[str, tuple[bytes, int]], str, list[str]]] = []
+
+    def run(
+        self, bundle: Any, entry: str, args: Sequence[str], *, on_line: Callable[[str], None], **_: Any
+    ) -> CommandResult:
+        self.runs.append((dict(bundle), entry, list(args)))
+        for line in self.result.stdout.splitlines():
+            on_line(line)
+        return self.result
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def events(heard: list[Event]) -> Events:
+    return Events([heard.append])
+
+
+def texts(heard: list[Event], kind: Kind) -> list[str]:
+    return [event.text for event in heard if event.kind is kind]
+
+
+def hermes_plan(effect: Effect, **fields: Any) -> HermesPlan:
+    change = Change(Layer.HERMES, Door.GUEST, ".env: A", None, "(hidden)", effect)
+    return HermesPlan((change,), **({"files": {"env": b"TOKEN=very-secret\n"}, "platforms": ("telegram",)} | fields))
+
+
+def test_nothing_to_do_opens_no_door(make_agent: Any, events: Events) -> None:
+    guest: Any = FakeGuest()
+    apply_engine(make_agent(), EnginePlan(), guest, events)
+    apply_hermes(make_agent(), HermesPlan(healthy=True), guest, events)
+    assert guest.runs == []
+
+
+def test_docker_is_one_round_trip(make_agent: Any, events: Events, heard: list[Event]) -> None:
+    guest: Any = FakeGuest("Reading package lists...\nchanged: packages: docker.io\n")
+    change = Change(Layer.ENGINE, Door.GUEST, "Docker", None, "distro", Effect.NONE)
+    plan = EnginePlan((change,), "distro", ("docker.io", "curl"), b"{}")
+    apply_engine(make_agent(), plan, guest, events)
+    [(bundle, entry, args)] = guest.runs
+    assert (entry, args) == ("guest-engine.sh", ["distro", "docker.io", "curl"])
+    assert bundle["daemon.json"] == (b"{}", 0o600)
+    assert texts(heard, Kind.CHANGE) == ["packages: docker.io"]
+    assert texts(heard, Kind.LINE) == ["Reading package lists..."]
+
+
+@pytest.mark.parametrize(
+    ("effect", "action"), [(Effect.NONE, "none"), (Effect.RESTART_SERVICE, "restart"), (Effect.RECREATE_SERVICE, "up")]
+)
+def test_secrets_travel_in_the_bundle_alone(make_agent: Any, events: Events, effect: Effect, action: str) -> None:
+    guest: Any = FakeGuest(FACTS)
+    apply_hermes(make_agent(), hermes_plan(effect), guest, events)
+    [(bundle, entry, args)] = guest.runs
+    assert entry == "guest-hermes.sh"
+    assert args == [
+        "/opt/hermes", "10000", "10000", "nousresearch/hermes-agent", action, "8642", "240", "telegram",
+    ]  # fmt: skip
+    assert bundle["env"] == (b"TOKEN=very-secret\n", 0o600)
+    assert "guest-wait.sh" in bundle
+    assert "very-secret" not in repr(args)
+
+
+def test_a_platform_that_does_not_connect_is_a_warning(make_agent: Any, events: Events, heard: list[Event]) -> None:
+    apply_hermes(make_agent(), hermes_plan(Effect.RESTART_SERVICE), FakeGuest(FACTS), events)  # type: ignore[arg-type]
+    assert texts(heard, Kind.WARNING) == ["telegram is not connected (retrying): Unauthorized"]
+    assert texts(heard, Kind.LINE) == []
+
+
+def test_a_gateway_that_was_not_up_is_waited_for(make_agent: Any, events: Events) -> None:
+    guest: Any = FakeGuest(FACTS)
+    apply_hermes(make_agent(), HermesPlan(platforms=("telegram",)), guest, events)
+    assert [(entry, args) for _, entry, args in guest.runs] == [
+        ("guest-wait.sh", ["/opt/hermes", "8642", "240", "telegram"])
+    ]
+
+
+def test_a_failure_says_why_and_what_to_do(make_agent: Any, events: Events, heard: list[Event]) -> None:
+    said = "Error: dial tcp: lookup registry-1.docker.io: no such host\nfailed: the image x could not be pulled\n"
+    with pytest.raises(CommandFailed) as caught:
+        apply_hermes(make_agent(), hermes_plan(Effect.RECREATE_SERVICE), FakeGuest("", said, 1), events)  # type: ignore[arg-type]
+    assert caught.value.message == "setting up Hermes in CT 118: the image x could not be pulled"
+    assert caught.value.log == ("Error: dial tcp: lookup registry-1.docker.io: no such host",)
+    assert caught.value.hint is not None
+    assert "registry_mirrors" in caught.value.hint
+    assert texts(heard, Kind.STEP_FAILED) == ["setting up Hermes in CT 118"]
+
+
+def test_a_missing_mount_is_refused_before_anything_is_written(make_agent: Any, events: Events) -> None:
+    guest: Any = FakeGuest(FACTS)
+    with pytest.raises(Refused, match="/fast: not mounted in CT 118"):
+        apply_hermes(make_agent(), hermes_plan(Effect.NONE, unmounted=("/fast",)), guest, events)
+    assert guest.runs == []

@@ -1,0 +1,139 @@
+"""The guest's facts: read from what the script prints, and nothing of it in an exception."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from proxhermes.errors import CommandFailed
+from proxhermes.facts import guest
+from proxhermes.inventory.secrets import Secret
+from proxhermes.transport.command import CommandResult
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+OUTPUT = f"""\
+os.id=debian
+os.version=13
+dpkg.broken=no
+package.curl=8.14.1-2
+package.docker.io=26.1.5+dfsg1-9
+mtu=1450
+docker.enabled=yes
+docker.client=26.1.5+dfsg1
+docker.server=26.1.5+dfsg1
+docker.driver=overlay2
+compose.version=2.26.1-4
+image.id=sha256:aa
+container.id=c0ffee
+container.image=sha256:aa
+container.status=running
+container.pid=412
+container.restarts=2
+container.started=2026-11-21T08:05:53.9Z
+container.project=hermes
+container.folder=/opt/hermes
+container.hash=abc
+compose.hash=abc
+gateway.health=200
+file.env=10000 10000 600 regular file
+file.env:b64={encoded("A=1" + chr(10))}
+file.config=10000 10000 640 regular empty file
+file.config:b64=
+file.data=10000 10000 700 directory
+file.pending=0 0 644 symbolic link
+file.state=10000 10000 644 regular file
+file.state:b64={encoded('{"platforms": {}}')}
+mount./data=yes
+mount./a=b=no
+litellm.status=200
+litellm.models:b64={encoded('{"data": []}')}
+facts=complete
+"""
+
+
+class FakeGuest:
+    """Stands in for the guest's door: keeps what it was sent, answers what it was told to."""
+
+    def __init__(self, result: CommandResult | CommandFailed) -> None:
+        self.result = result
+        self.bundle: dict[str, tuple[bytes, int]] = {}
+        self.args: Sequence[str] = ()
+
+    def run(self, bundle: Any, entry: str, args: Sequence[str], **options: Any) -> CommandResult:
+        self.bundle, self.args = dict(bundle), args
+        assert options["check"] is False
+        assert options.get("on_line") is None  # its lines hold .env
+        if isinstance(self.result, CommandFailed):
+            raise self.result
+        return self.result
+
+
+def test_every_fact_is_read() -> None:
+    facts = guest.parse(OUTPUT)
+    assert (facts.os_id, facts.os_version, facts.mtu, facts.dpkg_broken) == ("debian", "13", 1450, False)
+    assert facts.packages == {"curl": "8.14.1-2", "docker.io": "26.1.5+dfsg1-9"}
+    assert facts.docker == guest.Docker("26.1.5+dfsg1", "overlay2", "2.26.1-4", True)
+    assert facts.container is not None
+    assert (facts.container.id, facts.container.restarts, facts.container.status) == ("c0ffee", 2, "running")
+    assert (facts.image_id, facts.compose_hash, facts.health) == ("sha256:aa", "abc", 200)
+    assert facts.files["env"] == guest.File(10000, 10000, 0o600, "regular file", b"A=1\n")
+    assert facts.content("config") == b""
+    assert facts.content("data") is None
+    assert facts.content("pending") is None  # a link is not followed
+    assert facts.gateway_state == {"platforms": {}}
+    assert facts.mounted == {"/data": True, "/a=b": False}
+    assert facts.litellm is not None
+    assert (facts.litellm.status, facts.litellm.models) == (200, '{"data": []}')
+
+
+def test_an_empty_guest_has_no_facts_to_speak_of() -> None:
+    facts = guest.parse("os.id=debian\nfacts=complete\n")
+    assert facts.docker is None
+    assert facts.container is None
+    assert facts.litellm is None
+    assert facts.files == {}
+    assert facts.gateway_state == {}
+
+
+def test_a_docker_that_does_not_answer_is_there_with_its_error() -> None:
+    facts = guest.parse(f"docker.client=\ndocker.error:b64={encoded('Cannot connect' + chr(10))}\nfacts=complete\n")
+    assert facts.docker == guest.Docker(error="Cannot connect")
+
+
+def test_the_key_travels_as_a_file_for_curl(make_agent: Any) -> None:
+    fake = FakeGuest(CommandResult(0, OUTPUT, ""))
+    guest.read(make_agent(), fake, Secret('sk-"quoted"\\'))  # type: ignore[arg-type]
+    content, mode = fake.bundle["litellm.curl"]
+    assert content == b'header = "Authorization: Bearer sk-\\"quoted\\"\\\\"\n'
+    assert mode == 0o600
+    assert not any("sk-" in argument for argument in fake.args)
+    assert fake.args == [
+        "/opt/hermes", "nousresearch/hermes-agent", "http://10.1.10.22:4000/v1", "8642", "/data", "/fast",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        CommandResult(1, OUTPUT, ""),
+        CommandResult(0, OUTPUT.replace("facts=complete\n", ""), ""),
+        CommandFailed("cut off", command="pct exec", rc=255, stdout=OUTPUT),
+    ],
+)
+def test_no_failure_carries_what_the_script_printed(make_agent: Any, result: Any) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        guest.read(make_agent(), FakeGuest(result), None)  # type: ignore[arg-type]
+    assert encoded("A=1\n") not in repr(vars(caught.value))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_no_representation_holds_a_files_content() -> None:
+    assert "A=1" not in repr(guest.parse(OUTPUT))

@@ -1,0 +1,226 @@
+"""What the inventory says, in Hermes' and compose's own terms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from proxhermes.errors import SecretError, UsageError
+from proxhermes.hermes import compose, daemon, litellm, messaging, wanted
+from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.merge import ABSENT, merged
+
+TELEGRAM = {
+    "token": {"env": "TELEGRAM"},
+    "allowed_users": [777, 778],
+    "group_allowed_chats": ["-100"],
+    "home_channel": 777,
+    "require_mention": False,
+    "base_url": "http://10.1.10.1:8081/bot",
+    "base_file_url": "http://10.1.10.1:8081/file/bot",
+}
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LITELLM_API_KEY", "TELEGRAM", "DISCORD", "SLACK_BOT", "SLACK_APP", "OTHER"):
+        monkeypatch.setenv(name, f"{name.lower()}-value")
+
+
+def test_the_key_is_named_in_config_yaml_and_stands_in_env_alone(make_agent: Any) -> None:
+    agent = make_agent()
+    assert wanted.settings(agent, 200_000) == {
+        "model": {
+            "default": "claude-sonnet", "provider": "custom", "base_url": "http://10.1.10.22:4000/v1",
+            "api_key": "${LITELLM_API_KEY}", "context_length": 200_000,
+        }
+    }  # fmt: skip
+    environment = wanted.environment(agent)
+    assert environment.lines["LITELLM_API_KEY"] == "litellm_api_key-value"
+    assert "litellm_api_key-value" not in repr(environment)
+
+
+def test_the_inventory_goes_before_litellm_for_the_context(make_agent: Any) -> None:
+    agent = make_agent()
+    agent = make_agent(litellm={**agent.litellm.model_dump(exclude_none=True), "context_length": 128_000})
+    assert wanted.settings(agent, 200_000)["model"]["context_length"] == 128_000
+    assert "context_length" not in wanted.settings(make_agent(), None)["model"]
+
+
+def test_telegram_renders_to_hermes_own_keys(make_agent: Any) -> None:
+    sections = make_agent(messaging={"telegram": TELEGRAM}).messaging
+    assert messaging.enabled(sections) == ("telegram",)
+    assert list(messaging.secrets(sections)) == ["TELEGRAM_BOT_TOKEN"]
+    assert messaging.environment(sections) == {
+        "TELEGRAM_ALLOWED_USERS": "777,778",
+        "TELEGRAM_HOME_CHANNEL": "777",
+        "TELEGRAM_REQUIRE_MENTION": "false",
+        "TELEGRAM_GROUP_ALLOWED_CHATS": "-100",
+        "HERMES_TELEGRAM_DISABLE_FALLBACK_IPS": "true",
+    }
+    extra = {"base_url": "http://10.1.10.1:8081/bot", "base_file_url": "http://10.1.10.1:8081/file/bot"}
+    assert messaging.settings(sections) == {"platforms": {"telegram": {"enabled": True, "extra": extra}}}
+
+
+def test_discord_and_slack_render_to_hermes_own_keys(make_agent: Any) -> None:
+    sections = make_agent(
+        messaging={
+            "discord": {"token": {"env": "DISCORD"}, "allowed_roles": [1], "allow_all_users": True},
+            "slack": {"bot_token": {"env": "SLACK_BOT"}, "app_token": {"env": "SLACK_APP"}, "allowed_channels": ["C1"]},
+        }
+    ).messaging
+    assert set(messaging.secrets(sections)) == {"DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
+    assert messaging.environment(sections) == {
+        "DISCORD_ALLOW_ALL_USERS": "true", "DISCORD_ALLOWED_ROLES": "1", "SLACK_ALLOWED_CHANNELS": "C1",
+    }  # fmt: skip
+    assert messaging.settings(sections) == {"platforms": {"discord": {"enabled": True}, "slack": {"enabled": True}}}
+
+
+def test_other_platforms_pass_through_environment_secrets_and_settings(make_agent: Any) -> None:
+    agent = make_agent(
+        hermes={
+            "environment": {"NTFY_TOPIC": "agent"},
+            "secrets": {"NTFY_TOKEN": {"env": "OTHER"}},
+            "settings": {"model": {"temperature": 0.2}, "skills": {"disabled": ["x"]}},
+        }
+    )
+    lines = wanted.environment(agent)
+    assert (lines.lines["NTFY_TOPIC"], lines.lines["NTFY_TOKEN"]) == ("agent", "other-value")
+    assert lines.secret == {"LITELLM_API_KEY", "NTFY_TOKEN"}
+    settings = wanted.settings(agent, None)
+    assert settings["model"]["temperature"] == 0.2
+    assert settings["model"]["provider"] == "custom"
+    assert settings["skills"] == {"disabled": ["x"]}
+
+
+def test_a_secret_that_is_not_there_is_named_by_its_reference(make_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LITELLM_API_KEY")
+    with pytest.raises(SecretError, match="LITELLM_API_KEY"):
+        wanted.environment(make_agent())
+
+
+def test_the_gateways_api_stays_on_and_its_port_is_a_port(make_agent: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be switched off"):
+        wanted.environment(make_agent(hermes={"environment": {"API_SERVER_ENABLED": "false"}}))
+    with pytest.raises(UsageError, match="not a port"):
+        wanted.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
+    assert wanted.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
+
+
+def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:
+    assert wanted.defaults(make_agent(), new=True) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
+    read_only = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
+    assert wanted.defaults(make_agent(mounts=read_only), new=False) == {"terminal": {"cwd": "/rw"}}
+    assert wanted.defaults(make_agent(mounts=[]), new=False) == {}
+
+
+# compose.yaml
+
+
+def render(agent: Any, **arguments: Any) -> Any:
+    settings = {"mtu": 1500, "remembered": compose.Remembered()} | arguments
+    return yaml.safe_load(compose.render(agent, **settings))
+
+
+def test_compose_is_the_designs_service_without_a_port(make_agent: Any) -> None:
+    service = render(make_agent())["services"]["hermes"]
+    assert service["image"] == "nousresearch/hermes-agent"
+    assert service["command"] == ["gateway", "run"]
+    assert (service["restart"], service["shm_size"]) == ("unless-stopped", "1g")
+    assert not {"ports", "network_mode", "privileged", "cap_add", "security_opt", "env_file"} & service.keys()
+    assert service["environment"] == {"HERMES_UID": "10000", "HERMES_GID": "10000"}
+    volumes = [(volume["source"], volume["target"]) for volume in service["volumes"]]
+    assert volumes == [("/opt/hermes/data", "/opt/data"), ("/data", "/data"), ("/fast", "/fast")]
+    assert all(volume["bind"] == {"create_host_path": False} for volume in service["volumes"])
+
+
+def test_compose_holds_no_secret(make_agent: Any) -> None:
+    agent = make_agent(messaging={"telegram": TELEGRAM})
+    names = tuple(wanted.environment(agent).lines)
+    assert "-value" not in compose.render(agent, mtu=None, remembered=compose.Remembered(env=names))
+
+
+def test_a_small_mtu_below_reaches_dockers_own_network(make_agent: Any) -> None:
+    network = render(make_agent(), mtu=1450)["networks"]["default"]
+    assert network == {"driver_opts": {"com.docker.network.driver.mtu": "1450"}}
+    assert "networks" not in render(make_agent(), mtu=9000)
+
+
+def test_ports_and_read_only_mounts_pass_through(make_agent: Any) -> None:
+    agent = make_agent(
+        hermes={"ports": ["127.0.0.1:8642:8642"]}, mounts=[{"host": "/srv/a", "guest": "/ro", "read_only": True}]
+    )
+    service = render(agent)["services"]["hermes"]
+    assert service["ports"] == ["127.0.0.1:8642:8642"]
+    assert service["volumes"][1]["read_only"] is True
+
+
+def test_what_compose_yaml_remembers_is_read_back(make_agent: Any) -> None:
+    remembered = compose.Remembered(env=("A", "B"), settings=(("a/b", "c"), ("model", "default")))
+    assert compose.read(compose.render(make_agent(), mtu=None, remembered=remembered)) == remembered
+
+
+@pytest.mark.parametrize("text", ["services: {}\n", "- a\n", "a: [1\n", ""])
+def test_a_compose_yaml_of_others_is_not_overwritten(text: str) -> None:
+    with pytest.raises(UnusableFile, match=r"compose\.yaml"):
+        compose.read(text)
+
+
+# daemon.json
+
+
+def test_daemon_json_is_merged_and_an_unchanged_one_stays_as_it_is(make_agent: Any) -> None:
+    settings = daemon.wanted(make_agent(engine={"registry_mirrors": ["http://10.1.10.1:5000"]}).engine)
+    text = '{"data-root": "/srv/docker", "log-driver": "json-file"}'
+    after = daemon.update(text, settings)
+    assert json.loads(after.text) == merged(json.loads(text), settings)
+    assert [(d.path, d.before) for d in after.differences] == [
+        (("log-driver",), "json-file"),
+        (("registry-mirrors",), ABSENT),
+    ]
+    assert daemon.update(after.text, settings) == daemon.DaemonUpdate(after.text, ())
+
+
+@pytest.mark.parametrize(("text", "line"), [('{\n"a": 1,\n}', 3), ("[]", 1)])
+def test_a_broken_daemon_json_stops_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(UnusableFile) as caught:
+        daemon.update(text, {"log-driver": "local"})
+    assert caught.value.line == line
+
+
+# LiteLLM's answers, as 1.106 gives them
+
+MODELS = json.dumps(
+    {"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}, {"id": "openai/*"}], "object": "list"}
+)
+NO_KEY = '{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","code":"401"}}'
+NO_DB = '{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "model", "standing", "length"),
+    [
+        (litellm.Answer(200, MODELS), "claude-sonnet", "fine", 200_000),
+        (litellm.Answer(200, MODELS), "openai/gpt-x", "fine", None),
+        (litellm.Answer(200, MODELS), "claude", "model unknown", None),
+        (litellm.Answer(200, '{"data": []}'), "claude", "model unknown", None),
+        (litellm.Answer(401, NO_KEY), "claude-sonnet", "key refused", None),
+        (litellm.Answer(400, NO_DB), "claude-sonnet", "key refused", None),
+        (litellm.Answer(0, error="curl: (7) Failed to connect"), "claude-sonnet", "unreachable", None),
+        (litellm.Answer(502, "<html>bad gateway</html>"), "claude-sonnet", "unreachable", None),
+        (litellm.Answer(500, "Internal Server Error"), "claude-sonnet", "unreachable", None),
+    ],
+)
+def test_the_proxy_is_judged(answer: litellm.Answer, model: str, standing: str, length: int | None) -> None:
+    verdict = litellm.judge(answer, model)
+    assert (verdict.standing, verdict.context_length) == (standing, length)
+    assert bool(verdict.reason) == (standing != "fine")
+
+
+def test_the_smallest_deployments_context_counts() -> None:
+    info = {"data": [{"model_name": "m", "model_info": {"max_input_tokens": n}} for n in (200_000, 100_000, None)]}
+    answer = litellm.Answer(200, '{"data": [{"id": "m"}]}', json.dumps(info))
+    assert litellm.judge(answer, "m").context_length == 100_000
