@@ -126,8 +126,8 @@ def test_a_container_that_is_not_there_yet_gets_its_docker(make_agent: Any) -> N
     [
         (
             (
-                "runc create failed: open sysctl net.ipv4.ip_unprivileged_port_start file: unsafe procfs detected: openat2 "
-                "/proc/./sys/net/ipv4/ip_unprivileged_port_start: permission denied"
+                "runc create failed: open sysctl net.ipv4.ip_unprivileged_port_start file: unsafe procfs detected: "
+                "openat2 /proc/./sys/net/ipv4/ip_unprivileged_port_start: permission denied"
             ),
             "CVE-2025-52881",
         ),
