@@ -249,7 +249,7 @@ METHODS = [
     Method("PUT", "/access/acl", _set_rules, acl_path, _ACL),
     Method("GET", "/access/permissions", _permissions, anyone, {"path": Param(), "userid": _WHOSE}),
     Method("PUT", "/access/password", _set_password, _MAY_SET_PASSWORD, _PASSWORD, tokens=False),
-    Method("POST", "/access/ticket", _ticket, world, _TICKET),
+    Method("POST", "/access/ticket", _ticket, world, _TICKET, tokens=False),
     Method("GET", "/access/domains", _domains, world),
     Method("GET", "/access/groups", _groups, anyone),
 ]
