@@ -2,86 +2,51 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
+from conftest import Operator
 
-INSTANCE = os.environ.get("PROXHERMES_LAB_INSTANCE", "test")
-CLIENT = Path("/var/lib/proxhermes-lab") / INSTANCE / "client"
 VMID = 131
 HDD, FAST = "/mnt/pve/hdd/story", "/media/2tb/story"
 
-pytestmark = pytest.mark.skipif(
-    not (CLIENT / "inventory.yaml").exists(),
-    reason=f"the lab {INSTANCE} is not up: proxhermes lab up --instance {INSTANCE}",
-)
-
 
 class Story:
-    """One agent of our own on the lab's node, its inventory, and the node's shell beside the product's own doors."""
+    """One agent of our own on the lab's node, and the node's shell beside the product's own doors."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / "inventory.yaml"
-        self.document: dict[str, Any] = yaml.safe_load((CLIENT / "inventory.yaml").read_text())
-        self.document["agents"] = {
-            VMID: {
-                "node": "gihyeon",
-                "hostname": "story",
-                "memory": 512,
-                "disk": {"size": 4},
-                "network": {"bridge": "intra01"},
-                "mounts": [{"host": HDD, "guest": "/data"}, {"host": FAST, "guest": "/fast"}],
-            }
+    def __init__(self, operator: Operator) -> None:
+        self.operator = operator
+        self.agent: dict[str, Any] = {
+            "node": "gihyeon",
+            "hostname": "story",
+            "memory": 512,
+            "disk": {"size": 4},
+            "network": {"bridge": "intra01"},
+            "mounts": [{"host": HDD, "guest": "/data"}, {"host": FAST, "guest": "/fast"}],
         }
-        self.node = self.document["nodes"]["gihyeon"]
         self.write()
 
-    @property
-    def agent(self) -> dict[str, Any]:
-        agent: dict[str, Any] = self.document["agents"][VMID]
-        return agent
-
     def write(self, **fields: Any) -> None:
-        """Change the agent in the inventory."""
-        self.agent.update(fields)
-        self.path.write_text(yaml.safe_dump(self.document))
+        """Change the agent in the inventory, where it is the only one."""
+        self.agent |= fields
+        self.operator.write(lambda document: document.update(agents={VMID: self.agent}))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "proxhermes.cli.main", *words]
-        environ = os.environ | {"PROXHERMES_INVENTORY": str(self.path), "XDG_STATE_HOME": str(self.folder / "state")}
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
-
-    def run(self, *words: str, rc: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run proxhermes on the agent and check its exit code."""
-        process = self.start(words[0], str(VMID), *words[1:])
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == rc, err
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return self.operator.run(command, str(VMID), *words, code=code)
 
     def create(self) -> dict[str, Any]:
         """Run create and return what it says about the agent."""
-        told: dict[str, Any] = json.loads(self.run("create", "--json").stdout)["agents"][0]
+        told: dict[str, Any] = self.operator.json("create", str(VMID))["agents"][0]
         return told
 
     def shell(self, command: str, *, check: bool = True) -> str:
-        """Run a command as root on the node, by OpenSSH."""
-        ssh = self.node["ssh"]
-        argv = ["ssh", "-i", ssh["key_file"], "-o", f"UserKnownHostsFile={ssh['known_hosts']}", "-o", "BatchMode=yes"]
-        done = subprocess.run(
-            [*argv, f"root@{ssh['host']}", command], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert not check or done.returncode == 0, done.stderr
+        """Run a command as root on the node."""
+        done = self.operator.lab.run(["sh", "-c", command], check=check)
         return done.stdout
 
     def config(self, *, current: bool = True) -> dict[str, str]:
@@ -93,17 +58,11 @@ class Story:
         """What tells one boot from another: the kernel's start time of the container's init."""
         return self.shell(f"stat -c %Z /proc/$(lxc-info -n {VMID} -p -H)").strip()
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.05)
-
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
+def story(operator: Operator) -> Iterator[Story]:
     """An agent that is not there yet, and of which nothing is left afterwards."""
-    story = Story(tmp_path)
+    story = Story(operator)
     clean(story)
     yield story
     clean(story)
@@ -149,9 +108,8 @@ def test_create_and_again(story: Story) -> None:
 def test_changes_in_place(story: Story) -> None:
     story.create()
     before, boot = story.config(), story.boot()
-    story.shell(
-        f"pct set {VMID} --tags '{before['tags']};mine' --description 'my own note'$'\\n'\"$(pct config {VMID} >/dev/null; cat /etc/pve/lxc/{VMID}.conf | sed -n 's/^#//p' | sed 's/%3A/:/g')\""
-    )
+    conf = f"/etc/pve/lxc/{VMID}.conf"
+    story.shell(f"pct set {VMID} --tags '{before['tags']};mine'; sed -i '1i #my own note' {conf}")
     story.write(cores=1, memory=640, hostname="renamed", disk={"size": 5}, startup="order=4", onboot=False)
     told = story.create()
     after = story.config()
@@ -223,7 +181,7 @@ def test_protection_does_not_stand_in_the_way_of_mounts(story: Story) -> None:
 
 @pytest.mark.parametrize("moment", ["vzcreate", "tags", "pct set", "vzstart"])
 def test_a_run_that_is_killed_is_finished_by_the_next(story: Story, moment: str) -> None:
-    process = story.start("-v", "create", str(VMID))
+    process = story.operator.start("-v", "create", str(VMID))
     assert process.stderr is not None
     marks = {"vzcreate": ":vzcreate:", "tags": "/config tags=", "pct set": "run pct set", "vzstart": ":vzstart:"}
     for line in process.stderr:
@@ -249,14 +207,14 @@ def test_a_container_of_somebody_else_is_never_touched(story: Story, made: str) 
     )
     before = story.shell(f"cat /etc/pve/lxc/{VMID}.conf")
     for command in (["create"], ["destroy", "--yes"], ["destroy", "--yes", "--purge-data", "--yes-purge-data"]):
-        assert "leaves it alone" in story.run(*command, rc=1).stderr
+        assert "leaves it alone" in story.run(*command, code=1).stderr
     assert story.shell(f"cat /etc/pve/lxc/{VMID}.conf") == before
     assert story.shell(f"ls -d {HDD}", check=False) == ""
 
 
 def refused(story: Story, words: str) -> str:
     """Run create, which must refuse with `words`, and leave neither a container nor a folder."""
-    error = story.run("create", rc=1).stderr
+    error = story.run("create", code=1).stderr
     assert words in error and "Traceback" not in error
     assert story.shell(f"ls /etc/pve/lxc/{VMID}.conf", check=False) == ""
     return error
@@ -303,7 +261,7 @@ def test_an_id_map_of_the_container_counts(story: Story) -> None:
 
 def test_an_unknown_bridge_is_told_and_mended(story: Story) -> None:
     story.write(network={"bridge": "vmbr9"})
-    error = story.run("create", rc=1).stderr
+    error = story.run("create", code=1).stderr
     assert "vmbr9" in error and "Traceback" not in error
     story.write(network={"bridge": "intra01"})
     story.create()
@@ -318,7 +276,7 @@ def test_a_missing_template_is_told(story: Story) -> None:
 def test_destroy_leaves_the_folders_and_purges_on_demand(story: Story) -> None:
     story.create()
     story.shell(f"pct exec {VMID} -- sh -c 'echo work >/data/file; ln -s /etc /data/link'")
-    without = story.run("destroy", rc=2)
+    without = story.run("destroy", code=2)
     assert "nobody is here to confirm" in without.stderr
     gone = story.run("destroy", "--yes")
     assert f"{HDD} stays" in gone.stderr
@@ -337,8 +295,8 @@ def test_purge_spares_mounts_and_what_others_use(story: Story) -> None:
     other = f"/etc/pve/nodes/gihyeon/lxc/{VMID + 1}.conf"
     story.shell(f"printf 'hostname: other\\nmp0: {FAST}/deep,mp=/x\\n' >{other}")
     try:
-        error = story.run("destroy", "--yes", "--purge-data", "--yes-purge-data", rc=1).stderr
+        error = story.run("destroy", "--yes", "--purge-data", "--yes-purge-data", code=1).stderr
         assert "mount point" in error and f"container {VMID + 1} uses it" in error
-        assert story.shell(f"ls -d {HDD}/inner {FAST}/deep").split() == [f"{HDD}/inner", f"{FAST}/deep"]
+        assert story.shell(f"ls -d {HDD}/inner {FAST}/deep").split() == [f"{FAST}/deep", f"{HDD}/inner"]
     finally:
         story.shell(f"rm {other}; umount {HDD}/inner")
