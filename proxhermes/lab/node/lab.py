@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Lab:
         """The command that runs `argv` on the node as root, with the node's environment, in /root."""
         if not self.init.alive():
             raise LabError(f"lab {self.paths.instance} does not run")
+        if os.geteuid() != 0:
+            raise LabError("entering the lab's node needs root (sudo)")
         enter = ["nsenter", "-t", str(self.init.pid), "-m", "-u", "-n", "-p", "--"]
         variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
         return [*enter, "env", "-i", "-C", "/root", *variables, *map(str, argv)]

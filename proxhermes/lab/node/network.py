@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, RUN_ROOT, STATE_ROOT, LabPaths, Slot
-from proxhermes.lab.node.process import LabError, run, wait_until, write_atomically
+from proxhermes.lab.node.process import LabError, run, write_atomically
 
 UPLINK = "eno1"
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
@@ -72,12 +72,11 @@ def disconnect(paths: LabPaths) -> None:
     """Remove rules, namespace and the pair; what is not there is fine. The node's processes must have ended."""
     for table, rule in rules(paths):
         run(["iptables", "-w", "-t", table, "-D", *shlex.split(rule.removeprefix("-A "))])
+    if paths.slot_file.exists():
+        # By itself: the kernel takes its time to end a namespace. Not checked: it may be gone already.
+        run(["ip", "link", "del", Slot(int(paths.slot_file.read_text())).veth], check=False)
     if paths.netns_file.exists():
         run(["ip", "netns", "del", paths.netns])
-    if paths.slot_file.exists():
-        veth = Slot(int(paths.slot_file.read_text())).veth
-        # The kernel takes the pair away after the namespace, not at once with it.
-        wait_until(lambda: not Path("/sys/class/net", veth).exists(), f"{veth} gone", seconds=10)
 
 
 def rules(paths: LabPaths) -> list[tuple[str, str]]:
