@@ -203,7 +203,7 @@ def _plan_compose(facts: GuestFacts, text: str, changes: list[Change], files: di
         old, new = _flat(before).get(path), service.get(path)
         if old != new:
             changes.append(_change(f"{compose.NAME}: {path}", old, new, Effect.RECREATE_SERVICE))
-    if before == after:  # only what it remembers, or its comment
+    if before == after and not changes:  # only what it remembers, which else goes along with what it remembers
         changes.append(_change(f"{compose.NAME}: x-proxhermes", "older", "brought up to date", Effect.NONE))
 
 
