@@ -7,7 +7,6 @@ cannot be equal in one particular step stands in RULES with its reason.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -123,27 +122,32 @@ def comparable(step: Step, answer: Answer, hardware: Hardware) -> object:
 @pytest.fixture(scope="module")
 def replayed() -> Iterator[list[Compared]]:
     """The whole recording, replayed once. The folder can be passed by all: the guest's root is nobody out here."""
-    folder = Path(tempfile.mkdtemp(prefix="recorded-node-"))
-    folder.chmod(0o755)
-    node = recorded_node(folder)
-    guests = Guests(folder, node.site.real("/srv/pve-share"))
-    if ROOT:
-        with_guests(node.runtime, guests)
-    replay = Replay(node, folder)
+    with tempfile.TemporaryDirectory(prefix="recorded-node-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        node = recorded_node(folder)
+        guests = Guests(folder, node.site.real("/srv/pve-share"))
+        if ROOT:
+            with_guests(node.runtime, guests)
+        try:
+            yield replay_all(Replay(node, folder))
+        finally:
+            for vmid in list(guests.running):
+                guests.end(vmid)
+
+
+def replay_all(replay: Replay) -> list[Compared]:
+    """Every step that is not left out, in order."""
     replay.prepare()
     results = []
     theirs, ours = Hardware(), Hardware()
     for step in STEPS:
         if step.number in MEANWHILE:
             MEANWHILE[step.number](replay)
-        if left_out(step):
-            continue
-        answer = replay.answer(step)
-        results.append(Compared(step, comparable(step, step.answer, theirs), comparable(step, answer, ours)))
-    yield results
-    for vmid in list(guests.running):
-        guests.end(vmid)
-    shutil.rmtree(folder)
+        if not left_out(step):
+            answer = replay.answer(step)
+            results.append(Compared(step, comparable(step, step.answer, theirs), comparable(step, answer, ours)))
+    return results
 
 
 @pytest.mark.parametrize("scenario", sorted({step.scenario for step in STEPS}))
