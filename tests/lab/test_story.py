@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -29,6 +32,29 @@ def container_id(lab: Lab) -> str:
     return lab.guest(VMID, ["docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", "hermes"]).stdout.strip()
 
 
+@contextmanager
+def watched_processes() -> Iterator[set[str]]:
+    """Every command line that ran on this machine meanwhile, the node's and the guests' included."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.01):
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    seen.add((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                except OSError:  # it ended meanwhile
+                    continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watcher.join()
+
+
 def failing(report: dict[str, Any]) -> list[str]:
     return [
         f"{check['id']}: {check['verdict']}: {check['evidence']}"
@@ -47,12 +73,45 @@ def test_plan_says_what_up_would_do(story: Operator) -> None:
 
 
 def test_up_makes_an_agent_and_proves_it(story: Operator) -> None:
-    report = story.json("up")
+    with watched_processes() as seen:
+        done = story.run("-v", "--debug", "up", "--json")
+    report = json.loads(done.stdout)
+    (story.folder / "up.txt").write_text(done.stdout + done.stderr)
+    (story.folder / "processes.txt").write_text("\n".join(sorted(seen)))
     assert report["ok"] is True
     assert failing(report) == []
     ids = {check["id"] for check in report["agents"][0]["checks"]}
     assert {"host.agent-writes", "hermes.answer", "hermes.tool", "hermes.platforms", "hermes.ports"} <= ids
     assert {change["door"] for change in report["up"][0]["changes"]} == {"token", "root", "guest"}
+
+
+def test_no_secret_is_anywhere(story: Operator) -> None:
+    """Not in what was shown or logged, in no process list, note or world-readable file; only where it belongs."""
+    client = story.lab.client
+    secrets = {name: (client / name).read_text().strip() for name in ("token", "litellm.key", "telegram.token")}
+    env = story.lab.guest(VMID, ["cat", "/opt/hermes/data/.env"]).stdout
+    secrets["API_SERVER_KEY"] = env.partition("API_SERVER_KEY=")[2].splitlines()[0].strip("'\"")
+    assert all(len(value) > 12 for value in secrets.values())
+    assert secrets["litellm.key"] in env
+    processes = (story.folder / "processes.txt").read_text()
+    assert "guest-hermes.sh" in processes, "the watcher saw nothing"
+    places = {
+        "output": (story.folder / "up.txt").read_text(),
+        "log": story.logs(),
+        "processes": processes,
+        "configuration": story.lab.run(["sh", "-c", "cat /etc/pve/lxc/*.conf"]).stdout,
+        "tasks": story.lab.run(["sh", "-c", "find /var/log/pve/tasks -type f -exec cat {} +"]).stdout,
+    }
+    found = [f"{name} in {place}" for name, value in secrets.items() for place, text in places.items() if value in text]
+    assert found == []
+    search = "umask 077; cat >/run/needles; find / -xdev -type f -perm -o+r -exec grep -lFf /run/needles {} +; rm /run/needles"
+    needles = "\n".join(secrets.values()) + "\n"
+    assert story.lab.guest(VMID, ["sh", "-c", search], stdin=needles, check=False, timeout=300).stdout == ""
+    mine = [value for name, value in secrets.items() if name != "token"]
+    folders = "/etc/pve /tmp /root /var/log /run /mnt/pve/hdd /media/2tb"
+    search = f"umask 077; cat >/root/needles; grep -rlFf /root/needles {folders}; rm /root/needles"
+    left = story.lab.run(["sh", "-c", search], stdin="\n".join(mine) + "\n", check=False).stdout.split()
+    assert [path for path in left if path != "/root/needles"] == []
 
 
 def test_it_never_needed_a_reboot(story: Operator) -> None:
@@ -111,7 +170,8 @@ def test_a_setting_restarts_and_an_added_mount_is_hot(story: Operator) -> None:
 
     story.write(restart)
     report = story.json("up", "--no-verify")
-    assert {change["effect"] for change in report["agents"][0]["changes"]} == {"restart_service"}
+    inside = [change for change in report["agents"][0]["changes"] if change["door"] == "guest"]
+    assert {change["effect"] for change in inside} == {"restart_service"}
     assert container_id(story.lab).split()[0] == identity
 
     def mount(document: dict[str, Any]) -> None:
