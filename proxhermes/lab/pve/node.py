@@ -19,7 +19,7 @@ from typing import Any
 
 from proxhermes.lab.pve import access, api_access, api_cluster, api_lxc, api_nodes, api_storage, api_tasks
 from proxhermes.lab.pve.access import UserConfig
-from proxhermes.lab.pve.api import Listing, Method, Request, Router
+from proxhermes.lab.pve.api import Listing, Request, Router
 from proxhermes.lab.pve.auth import Vault
 from proxhermes.lab.pve.change import Changer
 from proxhermes.lab.pve.cli.getopt import Kind
@@ -107,10 +107,6 @@ class Node:
         except PveError:
             return None
 
-    def method(self, verb: str, template: str) -> Method | None:
-        """The method with that path, as the API names it."""
-        return ROUTER.get(verb, template)
-
     def options(self, verb: str, template: str) -> dict[str, Kind]:
         """The parameters of a method as options of a command line tool, indexed ones one by one."""
         method = ROUTER.get(verb, template)
@@ -146,12 +142,6 @@ class Node:
     def spec(self, vmid: int) -> ContainerSpec:
         """What the configuration file says, as the runtime wants it. Raises PveError for an unknown container."""
         return self.containers.spec(vmid, self.containers.load(vmid))
-
-    def apply_pending(self, vmid: int) -> None:
-        """Make pending changes part of the configuration: for a guest that rebooted itself (start does it alone)."""
-        with self.containers.locked(vmid):
-            config = self.containers.load(vmid)
-            self.containers.save(vmid, self.changer.apply_pending(vmid, config))
 
     def observe(self) -> None:
         """Take stock of all containers, as pvestatd does every ten seconds, for `/cluster/resources`."""
