@@ -60,11 +60,17 @@ mapped() {
 purge() {
 	name=${1##*/}
 	if ! enter_parent "$1" || [ -L "./$name" ]; then
-		[ -e "$1" ] || return 0
-		leave "$1" "a symbolic link leads to it"
+		if [ -e "$1" ] || [ -L "$1" ]; then
+			leave "$1" "a symbolic link leads to it"
+		else
+			printf 'absent: %s\n' "$1"
+		fi
 		return 0
 	fi
-	[ -e "./$name" ] || return 0
+	if [ ! -e "./$name" ]; then
+		printf 'absent: %s\n' "$1"
+		return 0
+	fi
 	using=$(users "$1")
 	owner=$(stat -c '%u' "./$name")
 	if [ ! -d "./$name" ]; then

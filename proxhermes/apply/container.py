@@ -71,9 +71,7 @@ def _create(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events) -> None
                     f"VMID {plan.vmid} was taken while the plan was made", doing=doing, answer=error.message
                 ) from None
             raise
-        end = pve.task(upid, doing=doing, timeout=CREATE_S, on_line=events.line)
-    for warning in end.warnings:
-        events.warning(warning)
+        _task(pve, upid, doing, CREATE_S, events)
     events.change(f"created CT {plan.vmid} ({agent.hostname}) from {plan.template.volume}", subject="container")
     with standing(events, f"CT {plan.vmid} exists, stopped, without its tag"):
         # Not in the POST: there a token whose rights come from a pool is refused tags (PVE: assert_tag_permissions).
@@ -90,7 +88,7 @@ def _download(plan: ContainerPlan, storage: str, name: str, pve: Pve, events: Ev
             return
         with events.step(f"download {name} to {storage}"):
             upid = pve.post(f"/nodes/{plan.node}/aplinfo", storage=storage, template=name)
-            pve.task(upid, doing=doing, timeout=DOWNLOAD_S, on_line=download_progress(events, name))
+            _task(pve, upid, doing, DOWNLOAD_S, events, download_progress(events, name))
     events.change(f"downloaded {name} to {storage}", subject="template")
 
 
@@ -123,8 +121,7 @@ def _update(plan: ContainerPlan, pve: Pve, events: Events) -> None:
         doing = f"growing the root disk of CT {plan.vmid} to {plan.grow}"
         upid = pve.put(f"{plan.base}/resize", disk="rootfs", size=plan.grow)
         if upid:
-            end = pve.task(upid, doing=doing, timeout=RESIZE_S, on_line=events.line)
-            for told in end.log:
+            for told in _task(pve, upid, doing, RESIZE_S, events):
                 if told.startswith("Failed to"):  # Proxmox grows the volume, and ends well if the file system stays
                     events.warning(f"CT {plan.vmid}: {told}")
         events.change(f"grew the root disk to {plan.grow}", subject="rootfs: size")
@@ -141,9 +138,7 @@ def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, ev
     changed = bool(plan.update or plan.delete or plan.grow or host.options or host.delete)
     if plan.start:
         with events.step(f"start CT {plan.vmid}"), standing(events, f"CT {plan.vmid} is set up, but not started"):
-            upid = pve.post(f"{plan.base}/status/start")
-            pve.task(upid, doing=f"starting CT {plan.vmid}", timeout=START_S, on_line=events.line)
-        events.change(f"started CT {plan.vmid}", subject="status")
+            _start(plan, pve, events)
         return _reached(agent, plan, pve, events, other_than=None)
     waiting = pending_of(pve.get(f"{plan.base}/pending")) if changed or plan.reboot else {}
     if due := sorted(key for key in waiting if MANAGED.fullmatch(key)):
@@ -151,6 +146,27 @@ def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, ev
     if not plan.addresses:
         return _reached(agent, plan, pve, events, other_than=None, fresh=False)
     return Up(plan.addresses, plan.init_pid, fresh=False)
+
+
+def _start(plan: ContainerPlan, pve: Pve, events: Events) -> None:
+    try:
+        upid = pve.post(f"{plan.base}/status/start")
+    except ApiError as error:
+        if "already running" not in error.message:  # somebody else started it meanwhile
+            raise
+        return
+    _task(pve, upid, f"starting CT {plan.vmid}", START_S, events)
+    events.change(f"started CT {plan.vmid}", subject="status")
+
+
+def _task(
+    pve: Pve, upid: str, doing: str, timeout: float, events: Events, on_line: Callable[[str], None] | None = None
+) -> tuple[str, ...]:
+    """Wait for a task, showing its log and its warnings; returns the log."""
+    end = pve.task(upid, doing=doing, timeout=timeout, on_line=on_line or events.line)
+    for warning in end.warnings:
+        events.warning(warning)
+    return end.log
 
 
 def _seal(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: Events) -> None:
@@ -177,8 +193,7 @@ def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events:
         standing(events, f"CT {plan.vmid} still has to be rebooted for {why}"),
     ):
         upid = pve.post(f"{plan.base}/status/reboot", timeout=SHUTDOWN_S)
-        doing = f"rebooting CT {plan.vmid}"
-        pve.task(upid, doing=doing, timeout=SHUTDOWN_S + START_S, on_line=events.line)
+        _task(pve, upid, f"rebooting CT {plan.vmid}", SHUTDOWN_S + START_S, events)
         up = _reached(agent, plan, pve, events, other_than=int(before) if before else None)
     events.change(f"rebooted CT {plan.vmid}", subject="status")
     return up

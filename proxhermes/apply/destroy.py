@@ -74,6 +74,8 @@ def _purge(plan: DestroyPlan, doors: Doors, events: Events) -> None:
         kind, _, told = text.partition(": ")
         if kind == "changed":
             events.change(told, door="root")
+        elif kind == "absent":
+            events.note(f"{told} is not there (is everything mounted that should be?)")
         elif kind == "left":
             left.append(told)
             events.warning(told)

@@ -68,8 +68,12 @@ def refuse_foreign(facts: ContainerFacts) -> None:
         return
     hint = "choose another VMID for the agent in the inventory"
     block = notes.read(facts.config.get("description", ""))
-    if block is not None and block.vmid == facts.vmid:
-        hint = f"if it is this agent's after all, give it the tag again: pct set {facts.vmid} --tags {notes.TAG}"
+    if not facts.exists:
+        hint += "; if it is this agent's, migrated to another node: correct its `node`"
+    elif block is not None and block.vmid == facts.vmid:
+        hint += f"; if it is this agent's: give it the tag {notes.TAG} again"
+    elif block is None and notes.TAG in properties.tag_set(facts.config.get("tags", "")):
+        hint += f"; if it is this agent's: put these two lines into its notes:\n{notes.mark(facts.vmid)}"
     raise Refused(f"{notes.why_foreign(facts)}; proxhermes leaves it alone", hint=hint)
 
 

@@ -67,7 +67,8 @@ def plan_host(agent: Agent, container: ContainerFacts, host: HostFacts, *, take_
     for mount in agent.mounts:
         folder = host.folders[mount.host]
         refuse_unsafe(folder, host, agent.node)
-        hints += _shared_with(mount, agent, host)
+        if not _has(container, mount):
+            hints += _shared_with(mount, agent, host)
         if mount.read_only and folder.state == "directory":
             continue  # the agent writes nothing there, so whose it is does not matter
         uid, gid = agent.owner_ids(mount)
@@ -284,6 +285,11 @@ def _kept(agent: Agent, container: ContainerFacts, delete: list[str]) -> tuple[s
         for key, host, guest in _binds(container.effective)
         if guest not in wanted
     )
+
+
+def _has(container: ContainerFacts, mount: Mount) -> bool:
+    key = _slot(mount, container.effective)
+    return key is not None and same_mount(container.effective[key], mount_text(mount))
 
 
 def _shared_with(mount: Mount, agent: Agent, host: HostFacts) -> list[str]:

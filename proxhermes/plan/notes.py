@@ -54,9 +54,14 @@ def spec_hash(agent: Agent) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
+def mark(vmid: int, *, creating: bool = False) -> str:
+    """First and last line of our block."""
+    return f"<!-- proxhermes agent {vmid}{' creating' if creating else ''} -->\n<!-- /proxhermes -->"
+
+
 def render(agent: Agent, *, creating: bool = False) -> str:
     """Our block for `agent`. creating: until the container has its tag."""
-    begin = f"<!-- proxhermes agent {agent.vmid}{' creating' if creating else ''} -->"
+    begin, end = mark(agent.vmid, creating=creating).splitlines()
     lines = [begin, f"### Hermes Agent {agent.hostname}", ""]
     if agent.mounts:
         lines += [f"- `{mount.host}` on the node is `{mount.guest}`" for mount in agent.mounts]
@@ -66,7 +71,7 @@ def render(agent: Agent, *, creating: bool = False) -> str:
             "",
         ]
     managed = f"Managed by proxhermes {__version__} (specification {spec_hash(agent)})."
-    lines += [f"{managed} This block is rewritten; text outside of it is kept.", "<!-- /proxhermes -->"]
+    lines += [f"{managed} This block is rewritten; text outside of it is kept.", end]
     return "\n".join(lines) + "\n"
 
 

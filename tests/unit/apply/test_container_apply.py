@@ -238,6 +238,11 @@ def test_a_start_that_fails_is_told(make_agent: MakeAgent, events: Events, seen:
     assert "not started" in texts(seen, Kind.NOTE)[0]
 
 
+def test_one_that_somebody_started_meanwhile_is_up(make_agent: MakeAgent, events: Events) -> None:
+    node = Node(**{f"POST {BASE}/status/start": ApiError("CT 118 already running", status=500)})
+    assert bring_up(make_agent(), NEW, NO_HOST, node, events).addresses == ("10.1.10.50",)
+
+
 def test_no_address_has_a_deadline_and_says_what_it_waited_for(make_agent: MakeAgent, events: Events) -> None:
     node = Node(**{f"GET {BASE}/interfaces": []})
     with pytest.raises(DeadlineExceeded, match=f"address on eth0 of CT 118 .dhcp, {MAC}") as caught:

@@ -263,11 +263,20 @@ def test_an_unfinished_container_is_finished(make_agent: MakeAgent) -> None:
 CLONE = "<!-- proxhermes agent 117 -->\n<!-- /proxhermes -->"
 
 
-@pytest.mark.parametrize(("description", "tags"), [("somebody's", "proxhermes"), (None, None), (CLONE, "proxhermes")])
-def test_a_container_of_somebody_else_is_refused(make_agent: MakeAgent, description: str, tags: str) -> None:
+@pytest.mark.parametrize(
+    ("description", "tags", "hint"),
+    [
+        ("somebody's", "proxhermes", "<!-- proxhermes agent 118 -->"),
+        ("<!-- proxhermes agent 118 -->\n<!-- /proxhermes -->", "ai", "give it the tag proxhermes"),
+        (None, None, "another VMID"),
+        (CLONE, "proxhermes", "another VMID"),
+    ],
+)
+def test_a_container_of_somebody_else_is_refused(make_agent: MakeAgent, description: str, tags: str, hint: str) -> None:
     agent = make_agent()
-    with pytest.raises(Refused, match="leaves it alone"):
+    with pytest.raises(Refused, match="leaves it alone") as caught:
         plan_container(agent, as_proxmox_has_it(agent, description=description, tags=tags))
+    assert hint in (caught.value.hint or "")
 
 
 def test_a_vmid_that_is_taken_elsewhere_is_refused(make_agent: MakeAgent) -> None:
