@@ -172,6 +172,16 @@ def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     return InnerPlan(engine, hermes)
 
 
+def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
+    """`create` and `bootstrap`; returns what was planned, all of it done.
+
+    Secrets are looked up first: one that is missing should not be found out once the container is made.
+    """
+    wanted.environment(agent)
+    outer, _ = create(agent, doors, events, take_ownership=take_ownership)
+    return (*outer.changes, *bootstrap(agent, doors, events).changes)
+
+
 def _tell(changes: Iterable[Change], notes: Iterable[str], events: Events) -> None:
     show(changes, events)
     for note in notes:

@@ -79,10 +79,9 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
-        from proxhermes.run import bootstrap, create
+        from proxhermes.run import up as stages
 
-        outer, _ = create(agent, doors, events, take_ownership=take_ownership)
-        return (*outer.changes, *bootstrap(agent, doors, events).changes)
+        return stages(agent, doors, events, take_ownership=take_ownership)
 
     results = _each(context, agents, work)
     if no_verify:
