@@ -59,7 +59,7 @@ def forwarding() -> Iterator[None]:
 
 
 @pytest.fixture
-def lab(forwarding: None) -> Lab:
+def lab(forwarding: None) -> Lab:  # instead of the other stories' one
     """A lab that is up; made when there is none, healed when the test before has hurt it."""
     return lifecycle.up(INSTANCE, print)
 

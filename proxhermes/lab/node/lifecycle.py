@@ -14,8 +14,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from proxhermes.lab.images import litellm
 from proxhermes.lab.images.build import build_all
@@ -56,9 +57,6 @@ def down(instance: str = "default", say: Say = silent, *, purge_cache: bool = Fa
         raise LabError("the lab needs root, to go down as well (sudo proxhermes lab down)")
     with _alone(paths, say):
         _clear(paths, say)
-        paths.lock.unlink()
-    if not instances():
-        shutil.rmtree(RUN_ROOT, ignore_errors=True)
     if purge_cache:
         if others := instances():
             raise LabError(f"the cache is in use by lab {', '.join(others)}: take it down first")
@@ -73,19 +71,35 @@ def instances() -> list[str]:
 
 @contextmanager
 def locked(file: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file; `busy` is told when somebody else has it. The kernel frees the lock of a process that dies."""
+    """Hold a lock file, gone again afterwards; `busy` is told when somebody else has it.
+
+    The kernel frees the lock of a process that dies; the file that it leaves locks nothing.
+    """
+    with _lock_file(file, busy):
+        try:
+            yield
+        finally:
+            file.unlink()
+    with suppress(OSError):
+        RUN_ROOT.rmdir()  # only when it was the last file in it
+
+
+def _lock_file(file: Path, busy: Callable[[], None]) -> IO[str]:
+    """The lock file, opened and locked; not one that its former holder has removed meanwhile."""
     while True:
         RUN_ROOT.mkdir(mode=0o700, exist_ok=True)
-        with file.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                busy()
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            # `down` removes the file at its end: one that is gone by now locks nothing.
-            if file.exists() and file.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                yield
-                return
+        try:
+            lock = file.open("w")
+        except FileNotFoundError:
+            continue  # another command has just removed the folder as empty
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if file.exists() and file.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+            return lock
+        lock.close()
 
 
 def _alone(paths: LabPaths, say: Say) -> AbstractContextManager[None]:
