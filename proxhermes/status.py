@@ -107,16 +107,15 @@ def overview(agents: Sequence[Agent], node: str, pve: Pve) -> tuple[AgentSummary
     """All agents of the inventory on `node`, and what else on it carries our tag: one API read for the lot.
 
     The tag alone makes a container ours here, which is enough for a list; `status` looks at the notes, too.
+    (The node's own list is live; /cluster/resources is up to ten seconds old.)
     """
-    seen = {int(each["vmid"]): each for each in pve.get("/cluster/resources", type="vm") or ()}
+    seen = {int(each["vmid"]): each for each in pve.get(f"/nodes/{node}/lxc") or ()}
     wanted = {agent.vmid: agent for agent in agents if agent.node == node}
     lines = [_summary(agent.vmid, node, agent.hostname, seen.get(agent.vmid), True) for agent in wanted.values()]
     lines += [
         _summary(vmid, node, str(guest.get("name") or f"CT{vmid}"), guest, False)
         for vmid, guest in seen.items()
-        if vmid not in wanted
-        and guest.get("node") == node
-        and notes.TAG in properties.tag_set(str(guest.get("tags", "")))
+        if vmid not in wanted and notes.TAG in properties.tag_set(str(guest.get("tags", "")))
     ]
     return tuple(sorted(lines, key=lambda line: line.vmid))
 
@@ -128,6 +127,6 @@ def _summary(vmid: int, node: str, hostname: str, guest: dict[str, object] | Non
     state = State.RUNNING if guest.get("status") == "running" else State.STOPPED
     if guest.get("lock") == "create":
         state = State.UNFINISHED
-    elif not tagged or guest.get("type") != "lxc" or guest.get("node") != node:
+    elif not tagged:
         state = State.FOREIGN
     return AgentSummary(vmid, node, hostname, state, int(str(guest.get("uptime") or 0)), known)

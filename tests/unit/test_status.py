@@ -58,27 +58,26 @@ def test_states(make_agent: MakeAgent, given: dict[str, Any], state: State, rema
     assert (remark is None and status.remark is None) or (remark and remark in str(status.remark))
 
 
-class Resources:
+class Containers:
     def __init__(self, *guests: dict[str, Any]) -> None:
-        self.guests = [{"type": "lxc", "node": "gihyeon", "status": "running", "uptime": 5} | each for each in guests]
+        self.guests = [{"status": "running", "uptime": 5} | each for each in guests]
         self.calls = 0
 
     def get(self, path: str, **params: Any) -> Any:
         self.calls += 1
-        assert (path, params) == ("/cluster/resources", {"type": "vm"})
+        assert (path, params) == ("/nodes/gihyeon/lxc", {})
         return self.guests
 
 
 def test_the_list_knows_the_inventory_s_and_the_forgotten(make_agent: MakeAgent) -> None:
     agents = [make_agent(vmid=vmid, hostname=f"h{vmid}") for vmid in (118, 119, 120, 121, 122)]
-    node = Resources(
+    node = Containers(
         {"vmid": 118, "tags": "ai;proxhermes"},
-        {"vmid": 119, "tags": "proxhermes", "status": "unknown", "uptime": None},
+        {"vmid": 119, "tags": "proxhermes", "status": "stopped", "uptime": 0},
         {"vmid": 120, "tags": "other"},
         {"vmid": 121, "lock": "create"},
         {"vmid": 200, "name": "forgotten", "tags": "proxhermes"},
         {"vmid": 201, "tags": "mine"},
-        {"vmid": 202, "tags": "proxhermes", "node": "other"},
     )
     lines = overview([*agents, make_agent(vmid=130, node="other")], "gihyeon", node)
     assert node.calls == 1
