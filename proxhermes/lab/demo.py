@@ -56,7 +56,11 @@ def _chat(lab: Lab, say: Say) -> None:
     after = len(_control(lab, "sent"))
     say(f"  you    › {QUESTION}")
     _control(lab, "messages", {"from": TELEGRAM_USER, "text": QUESTION})
-    wait_until(lambda: any(ANSWER in text for text in _answers(lab, after)), "the agent's answer", seconds=ANSWER_SECONDS)
+
+    def answered() -> bool:
+        return any(ANSWER in text for text in _answers(lab, after))
+
+    wait_until(answered, "the agent's answer", seconds=ANSWER_SECONDS)
     for text in _answers(lab, after):
         say(f"  hermes › {text}")
 

@@ -1,7 +1,7 @@
 """The stage for the stories: one node of real containers for the whole run, taken down at its end.
 
-A run that dies leaves a lab behind; the next one's `up` finds and clears it, and so does `proxhermes lab down --instance
-test`, which `make lab-test` calls at the end in any case.
+A run that dies leaves a lab behind. The next one clears it, and so does `proxhermes lab down --instance test`, which
+`make lab-test` calls at the end in any case.
 """
 
 from __future__ import annotations

@@ -95,9 +95,7 @@ def make_ticket(vault: Vault, user: str) -> tuple[str, str]:
     return f"{plain}::{vault.sign(plain)}", f"{stamp}:{vault.sign(f'{stamp}:{user}')}"
 
 
-def identify(
-    vault: Vault, users: access.UserConfig, headers: Mapping[str, str], *, writes: bool
-) -> Identity:
+def identify(vault: Vault, users: access.UserConfig, headers: Mapping[str, str], *, writes: bool) -> Identity:
     """Who sent these headers; PveError 401 with the reason phrase that a node shows."""
     header = _TOKEN_HEADER.fullmatch(headers.get("Authorization", ""))
     if header:

@@ -28,9 +28,7 @@ ROLES: dict[str, frozenset[str]] = {
     "Administrator": ALL,
     "NoAccess": frozenset(),
     "PVEAdmin": frozenset(_ADMIN),
-    "PVEAuditor": frozenset(
-        {"Datastore.Audit", "Mapping.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit"}
-    ),
+    "PVEAuditor": frozenset({"Datastore.Audit", "Mapping.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit"}),
     "PVEDatastoreAdmin": frozenset(_STORE_ADMIN),
     "PVEDatastoreUser": frozenset(_STORE_USER),
     "PVEMappingAdmin": frozenset(_MAP_USER | {"Mapping.Modify"}),
