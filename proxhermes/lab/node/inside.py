@@ -1,4 +1,4 @@
-"""What `up` does on the node: `python -m proxhermes.lab.node.inside furnish|services|status INSTANCE`.
+"""What `up` does on the node: `python -m proxhermes.lab.node.inside furnish|services|status|await INSTANCE …`.
 
 Runs in the node's namespaces, so that pids, addresses and paths are the node's. Prints JSON.
 """
@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from proxhermes.lab.images import template
 from proxhermes.lab.node.network import UPLINK
 from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, CACHE_ROOT, NODE_NAME, LabPaths, Slot
-from proxhermes.lab.node.process import LabError, write_atomically
+from proxhermes.lab.node.process import LabError, wait_until, write_atomically
 from proxhermes.lab.node.service_table import APPLIANCE_PORT, table
 from proxhermes.lab.node.services import Keeper, answers
 
@@ -122,16 +122,28 @@ def status(paths: LabPaths) -> list[dict[str, object]]:
     return shown
 
 
+def act(action: str, paths: LabPaths, words: Sequence[str]) -> object:
+    """Do one of the actions; what it returns can be written as JSON."""
+    match action, words:
+        case "furnish", []:
+            furnish(paths, Slot(int(paths.slot_file.read_text())))
+        case "services", []:
+            return start_services(paths)
+        case "status", []:
+            return status(paths)
+        case "await", [url, seconds]:
+            wait_until(lambda: answers(url), f"an answer from {url}", seconds=float(seconds), every=0.2)
+        case _:
+            raise LabError(f"{action} {' '.join(words)}: no action of the node")
+    return None
+
+
 def main() -> None:
     """Do what the command line says; a failure is its text on standard error and exit code 1."""
     os.umask(0o022)
-    action, paths = sys.argv[1], LabPaths(sys.argv[2])
+    action, instance, *words = sys.argv[1:]
     try:
-        if action == "furnish":
-            furnish(paths, Slot(int(paths.slot_file.read_text())))
-            result: object = None
-        else:
-            result = {"services": start_services, "status": status}[action](paths)
+        result = act(action, LabPaths(instance), words)
     except (LabError, OSError) as error:
         sys.exit(str(error))
     sys.stdout.write(json.dumps(result) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ class Lab:
         """Run a command in a running guest, as its root, with an empty environment."""
         attach = ["lxc-attach", "-n", str(vmid), "--clear-env", "--", *argv]
         return self.run(attach, check=check, stdin=stdin, timeout=timeout)
+
+    def inside(self, action: str, *words: str, timeout: float = 120) -> Any:
+        """An action of `proxhermes.lab.node.inside` on the node, and what it returns."""
+        argv = [sys.executable, "-m", "proxhermes.lab.node.inside", action, self.paths.instance, *words]
+        return json.loads(self.run(argv, timeout=timeout).stdout)
 
     def pvesh(self, *words: str) -> Any:
         """`pvesh get …` on the node, as data."""

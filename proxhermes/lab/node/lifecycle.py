@@ -7,7 +7,6 @@ step writes, it clears what is there and begins anew. A lab that is complete is 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -173,7 +172,7 @@ def start_node(paths: LabPaths) -> Lab:
     with (paths.logs / "init.log").open("wb") as log:
         _spawn_init(paths, log.fileno())
     lab = Lab(paths, slot, _init_of(paths))
-    lab.run([sys.executable, "-m", "proxhermes.lab.node.inside", "furnish", paths.instance])
+    lab.inside("furnish")
     return lab
 
 
@@ -205,8 +204,7 @@ def _init_of(paths: LabPaths) -> Process:
 
 def start_services(lab: Lab) -> list[str]:
     """Start the node's services that are down, wait for them, and name them."""
-    argv = [sys.executable, "-m", "proxhermes.lab.node.inside", "services", lab.paths.instance]
-    started: list[str] = json.loads(lab.run(argv).stdout)
+    started: list[str] = lab.inside("services")
     return started
 
 
@@ -225,8 +223,7 @@ def status(instance: str = "default") -> dict[str, object]:
     lab = Lab.find(instance)
     if lab is None:
         return {"instance": instance, "state": "down", "leftovers": cleanup.leftovers(paths)}
-    argv = [sys.executable, "-m", "proxhermes.lab.node.inside", "status", instance]
-    services = json.loads(lab.run(argv).stdout)
+    services = lab.inside("status")
     complete = paths.ready_file.exists() and all(service["up"] for service in services)
     return {
         "instance": instance,

@@ -44,7 +44,7 @@ def connect(paths: LabPaths, slot: Slot) -> None:
     ]
     run(["ip", "-n", paths.netns, "-batch", "-"], stdin="\n".join(inside) + "\n")
     nat = [
-        "sysctl -qw net.ipv4.ip_forward=1",
+        f"echo 1 > {_FORWARD}",
         f"iptables -w -t nat -A POSTROUTING -s {BRIDGE_NETWORK} ! -d {BRIDGE_NETWORK} -j MASQUERADE",
     ]
     run(["nsenter", f"--net={paths.netns_file}", "sh", "-ec", "\n".join(nat)])

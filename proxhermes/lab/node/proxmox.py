@@ -13,7 +13,6 @@ from proxhermes.lab.node.paths import (
     LITELLM_HWADDR,
     LITELLM_VMID,
 )
-from proxhermes.lab.node.process import run, wait_until
 from proxhermes.lab.node.service_table import UPSTREAM_PORT
 
 STORAGE_CFG = """\
@@ -86,12 +85,6 @@ def running(lab: Lab, vmid: int) -> bool:
     return said.strip() == "RUNNING"
 
 
-def litellm_is_live(lab: Lab) -> bool:
-    """Whether LiteLLM answers at its address on the bridge."""
-    enter = ["nsenter", f"--net={lab.paths.netns_file}"]
-    return run([*enter, "curl", "-sf", "-m", "2", "-o", "/dev/null", LIVE], check=False).returncode == 0
-
-
 def await_litellm(lab: Lab, seconds: float = 90) -> None:
-    """Wait until LiteLLM is live. LabError with its address when it is not."""
-    wait_until(lambda: litellm_is_live(lab), f"LiteLLM live at {LIVE}", seconds=seconds, every=0.2)
+    """Wait until LiteLLM is live. LabError with its address when it is not after `seconds`."""
+    lab.inside("await", LIVE, str(seconds), timeout=seconds + 30)
