@@ -259,6 +259,14 @@ def test_an_id_map_of_the_container_counts(story: Story) -> None:
     assert {change["subject"] for change in told["changes"]} == {HDD, "status"}
 
 
+def test_a_create_that_died_with_the_node_is_named_not_taken(story: Story) -> None:
+    conf = f"/etc/pve/lxc/{VMID}.conf"
+    story.shell(f"echo 'lock: create' >{conf}")
+    assert f"pct unlock {VMID}" in story.run("create", code=1).stderr
+    assert story.shell(f"cat {conf}") == "lock: create\n"
+    story.shell(f"rm {conf}")
+
+
 def test_an_unknown_bridge_is_told_and_mended(story: Story) -> None:
     story.write(network={"bridge": "vmbr9"})
     error = story.run("create", code=1).stderr
