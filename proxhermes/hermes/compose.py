@@ -23,6 +23,8 @@ API_PORT: Final = 8642
 """Port of the gateway's own API, bound to 127.0.0.1 within the container (Hermes 0.19: gateway/platforms)."""
 _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
+_SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"
+"""Folders that write_file and patch may write to, separated by colons (Hermes 0.19: agent/file_safety.py)."""
 _HEADER: Final = """\
 # Written by proxhermes: changes here are lost. Put yours into compose.override.yaml beside it.
 """
@@ -45,7 +47,7 @@ def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: i
         "command": ["gateway", "run"],
         "restart": hermes.restart,
         "shm_size": hermes.shm_size,
-        "environment": {"HERMES_UID": str(hermes.uid), "HERMES_GID": str(hermes.gid)},
+        "environment": _environment(agent),
         "volumes": _volumes(agent),
         # "Up" says nothing about the gateway; its own API does.
         "healthcheck": {
@@ -85,6 +87,16 @@ def service_of(text: str) -> Any:
     """All of a file that compose makes something of, parsed: without what it remembers. Raises as `read` does."""
     read(text)
     return {key: value for key, value in yaml.safe_load(text).items() if key != _MARK}
+
+
+def _environment(agent: Agent) -> dict[str, str]:
+    """What the image itself reads; everything else stands in .env."""
+    lines = {"HERMES_UID": str(agent.hermes.uid), "HERMES_GID": str(agent.hermes.gid)}
+    if _SAFE_ROOT not in agent.hermes.environment:
+        # The image lets the agent's file tools write to its home alone; the mounts are there to be written to.
+        writable = [mount.guest for mount in agent.mounts if not mount.read_only]
+        lines[_SAFE_ROOT] = ":".join([layout.CONTAINER_HOME, *writable])
+    return lines
 
 
 def _texts(value: object) -> tuple[str, ...]:

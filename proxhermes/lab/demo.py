@@ -20,7 +20,7 @@ from proxhermes.lab.node.service_table import TELEGRAM_PORT
 AGENT = "118"
 NOTHING, CHANGES_PENDING = 0, 3  # exit codes of `proxhermes plan`
 ANSWER_SECONDS = 120.0
-ANSWER = "Hello from your own Proxmox"
+ANSWER = "Aloha"
 QUESTION = f"Reply with exactly: {ANSWER}"
 
 Say = Callable[[str], None]

@@ -10,7 +10,6 @@ import base64
 import binascii
 import json
 import secrets
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -155,8 +154,8 @@ class Scene:
     @property
     def _tool_prompt(self) -> str:
         return (
-            "Use your terminal tool to run exactly this command: "
-            f"echo {self.nonce} > {shlex.quote(self.tool_file)} . Then reply with exactly: done"
+            f"Use your write_file tool to write {self.nonce} to the file {self.tool_file} and nothing else. "
+            "Then reply with exactly: done"
         )
 
     @cached_property

@@ -131,10 +131,19 @@ def test_compose_is_the_designs_service_without_a_port(make_agent: Any) -> None:
     assert service["command"] == ["gateway", "run"]
     assert (service["restart"], service["shm_size"]) == ("unless-stopped", "1g")
     assert not {"ports", "network_mode", "privileged", "cap_add", "security_opt", "env_file"} & service.keys()
-    assert service["environment"] == {"HERMES_UID": "10000", "HERMES_GID": "10000"}
+    ids = {"HERMES_UID": "10000", "HERMES_GID": "10000"}
+    assert service["environment"] == ids | {"HERMES_WRITE_SAFE_ROOT": "/opt/data:/data:/fast"}
     volumes = [(volume["source"], volume["target"]) for volume in service["volumes"]]
     assert volumes == [("/opt/hermes/data", "/opt/data"), ("/data", "/data"), ("/fast", "/fast")]
     assert all(volume["bind"] == {"create_host_path": False} for volume in service["volumes"])
+
+
+def test_the_agents_file_tools_may_write_where_it_can(make_agent: Any) -> None:
+    mounts = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
+    service = render(make_agent(mounts=mounts))["services"]["hermes"]
+    assert service["environment"]["HERMES_WRITE_SAFE_ROOT"] == "/opt/data:/rw"
+    own = make_agent(hermes={"environment": {"HERMES_WRITE_SAFE_ROOT": "/opt/data"}})
+    assert "HERMES_WRITE_SAFE_ROOT" not in render(own)["services"]["hermes"]["environment"]
 
 
 def test_compose_holds_no_secret(make_agent: Any) -> None:
