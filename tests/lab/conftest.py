@@ -22,7 +22,7 @@ from proxhermes.lab.node import lifecycle
 from proxhermes.lab.node.lab import Lab
 
 PROXHERMES = Path(sys.executable).parent / "proxhermes"
-INSTANCE = "test"
+INSTANCE = os.environ.get("PROXHERMES_TEST_INSTANCE", "test")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -124,9 +124,10 @@ class Tasks:
         with self.site.lock(f"{FOLDER}/.lock"):
             if upid.text not in self._active():
                 return
-            self._write_active([text for text in self._active() if text != upid.text])
+            # In this order, so that whoever finds it active no more finds it here.
             with self.site.real(f"{FOLDER}/index").open("a", encoding="utf-8") as index:
                 index.write(f"{upid.text} {int(time.time()):08X} {status}\n")
+            self._write_active([text for text in self._active() if text != upid.text])
 
     def stop(self, upid: Upid) -> None:
         """Ask a running task to end; it does at its next line."""
