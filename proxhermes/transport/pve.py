@@ -258,7 +258,7 @@ def _connection(node: Node, name: str) -> Any:
     # It logs what it sends at INFO, and its logger is not to be turned up by anybody.
     logging.getLogger("proxmoxer.core").setLevel(logging.WARNING)
     session = api._store["session"]
-    session.mount("https://", tls.Adapter(node.tls.fingerprint))
+    session.mount("https://", tls.Adapter(node.tls))
     session.max_redirects = 0
     api._store["serializer"] = _Serializer()
     if node.tls.insecure:

@@ -11,23 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from proxhermes.errors import ConnectError
-from proxhermes.inventory.models import Node
+from proxhermes.inventory.models import Node, Tls
 
 
 class Adapter(HTTPAdapter):
-    """Sends requests; with a fingerprint, only to the server whose certificate has it."""
+    """Sends requests as `tls` wants them trusted; with a fingerprint, only to the server whose certificate has it."""
 
-    def __init__(self, fingerprint: str | None) -> None:
-        self._fingerprint = fingerprint
+    def __init__(self, tls: Tls) -> None:
+        self._trust: dict[str, Any] = {"assert_fingerprint": tls.fingerprint}
+        if not tls.fingerprint and not tls.insecure:
+            self._trust["ssl_context"] = chain_context()
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, assert_fingerprint=self._fingerprint)
+        super().init_poolmanager(*args, **(kwargs | self._trust))
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs, assert_fingerprint=self._fingerprint)
+        return super().proxy_manager_for(proxy, **(kwargs | self._trust))
+
+
+def chain_context() -> ssl.SSLContext:
+    """What checks chain, name and dates as ever, but not every formality of RFC 5280.
+
+    From Python 3.13 on, those are checked by default, and a cluster's own CA fails them: its certificates have no
+    authority key identifier or key usage (PVE: Cluster/Setup.pm), however right they are.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def verify(node: Node, name: str) -> bool | str:

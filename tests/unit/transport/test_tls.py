@@ -6,22 +6,27 @@ import datetime
 import hashlib
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from far_sides import free_port
+from urllib3.util.ssl_ import create_urllib3_context
 
 from proxhermes.errors import ConnectError
 from proxhermes.events import Event, Events, Kind
 from proxhermes.inventory.models import Node
+from proxhermes.transport import tls
 from proxhermes.transport.pve import Pve
 from proxhermes.transport.tls import colons
 
@@ -68,9 +73,44 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return pem, private
 
 
+def signed_as_proxmox_does(folder: Path) -> tuple[Path, Path, Path]:
+    """A CA and a certificate by it with what Proxmox puts in, which is less than RFC 5280 asks for; and its key."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    ca, node = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("PVE CA", "gihyeon"))
+    now = datetime.datetime.now(datetime.UTC)
+    written = []
+    for name, subject, key in (("ca.pem", ca, keys[0]), ("cert.pem", node, keys[1])):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(ca)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .add_extension(x509.BasicConstraints(ca=subject == ca, path_length=None), subject == ca)
+        )
+        path = folder / name
+        path.write_bytes(builder.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        written.append(path)
+    private = folder / "key.pem"
+    private.write_bytes(
+        keys[1].private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return written[0], written[1], private
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    pem, private = self_signed(tmp_path)
+    with serving(*self_signed(tmp_path)) as served:
+        yield served
+
+
+@contextmanager
+def serving(pem: Path, private: Path) -> Iterator[Server]:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -145,6 +185,40 @@ def test_an_untrusted_certificate_is_shown_with_the_line_that_pins_it(
 def test_a_ca_file_is_trusted(server: Server, make_node: Callable[..., Node], events: Events) -> None:
     pve = Pve(make_node(api=server.api, tls={"ca_file": str(server.certificate)}), events)
     assert pve.get("/version")["version"] == "8.4.21"
+
+
+def test_a_clusters_own_ca_need_not_be_formal(
+    tmp_path: Path, make_node: Callable[..., Node], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python 3.13 asks of every certificate by default, the ones that Proxmox signs itself do not have."""
+
+    def of_3_13(**options: Any) -> ssl.SSLContext:
+        context = create_urllib3_context(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(f"{tls.__name__}.create_urllib3_context", of_3_13)
+    ca, pem, private = signed_as_proxmox_does(tmp_path)
+    with serving(pem, private) as server:
+        strict = of_3_13()
+        strict.load_verify_locations(ca)
+        with (
+            socket.create_connection(("127.0.0.1", server.port)) as plain,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            strict.wrap_socket(plain, server_hostname="127.0.0.1")
+        pve = Pve(make_node(api=server.api, tls={"ca_file": str(ca)}), events)
+        assert pve.get("/version")["version"] == "8.4.21"
+
+
+def test_a_trusted_certificate_of_another_host_is_refused(
+    server: Server, make_node: Callable[..., Node], events: Events
+) -> None:
+    api = server.api.replace("127.0.0.1", "localhost")
+    pve = Pve(make_node(api=api, tls={"ca_file": str(server.certificate)}), events)
+    with pytest.raises(ConnectError, match="not trusted"):
+        pve.get("/version")
+    assert server.asked == []
 
 
 def test_the_systems_trust_is_the_default(
