@@ -17,6 +17,12 @@ fact() {
 	printf '%s\n' "$line"
 }
 
+# The node's name in Proxmox: the machine's, without a domain.
+node() {
+	name=$(uname -n)
+	fact node "${name%%.*}"
+}
+
 packages() {
 	for package in pve-manager pve-container lxc-pve; do
 		version=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null) || version=
@@ -92,6 +98,7 @@ folder() {
 	fi
 }
 
+node
 packages
 mounts
 expected

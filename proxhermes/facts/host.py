@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from proxhermes.errors import ProxhermesError
+from proxhermes.errors import ProxhermesError, Refused
 from proxhermes.transport.command import Command, Shell
 from proxhermes.transport.scripts import script
 
@@ -53,10 +53,12 @@ class Bound:
 class HostFacts:
     """The node as one container's host folders need it.
 
-    packages: versions of pve-manager, pve-container, lxc-pve, those that are installed. expected: path -> what says
-    that something ought to be mounted there. storages: id -> its words in storage.cfg, with `type`.
+    node: the name of the machine that answered. packages: versions of pve-manager, pve-container, lxc-pve, those that
+    are installed. expected: path -> what says that something ought to be mounted there. storages: id -> its words in
+    storage.cfg, with `type`.
     """
 
+    node: str = ""
     folders: Mapping[str, Folder] = field(default_factory=lambda: MappingProxyType({}))
     mounted: tuple[Mounted, ...] = ()
     expected: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -75,9 +77,19 @@ def facts_command(folders: Sequence[str]) -> Command:
 
 
 def read_host(shell: Shell, folders: Sequence[str], node: str) -> HostFacts:
-    """The facts about `folders` on the node behind `shell`. Raises what the shell raises."""
+    """The facts about `folders` on the node behind `shell`. Raises what the shell raises, and Refused if it is another.
+
+    In a cluster any node's API serves all of them, while folders are made on the machine that the shell leads to.
+    """
     doing = f"reading the host folders of {node}"
-    return parse(shell.run(facts_command(folders), timeout=DEADLINE_S, doing=doing).stdout)
+    facts = parse(shell.run(facts_command(folders), timeout=DEADLINE_S, doing=doing).stdout)
+    if facts.node.casefold() != node.casefold():
+        raise Refused(
+            f"the root shell of node {node} leads to the machine {facts.node}; nothing was changed",
+            doing=doing,
+            hint=f"set `ssh: {{host: …}}` at the node {node} in the inventory to that node's own address",
+        )
+    return facts
 
 
 def parse(text: str) -> HostFacts:
@@ -91,8 +103,11 @@ def parse(text: str) -> HostFacts:
     packages: dict[str, str] = {}
     mounted: list[Mounted] = []
     bound: list[Bound] = []
+    name = ""
     for row in rows:
         match row:
+            case ["node", name]:
+                pass
             case ["folder", path, *rest]:
                 folders[path] = _folder(path, rest)
             case ["mounted", path, source, fstype]:
@@ -106,6 +121,7 @@ def parse(text: str) -> HostFacts:
             case ["bound", node, vmid, path]:
                 bound.append(Bound(node, int(vmid), path.rstrip("/")))
     return HostFacts(
+        node=name,
         folders=MappingProxyType(folders),
         mounted=tuple(mounted),
         expected=MappingProxyType(expected),

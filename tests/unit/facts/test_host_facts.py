@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxhermes.errors import ProxhermesError
-from proxhermes.facts.host import Bound, Folder, facts_command, parse
+from proxhermes.errors import ProxhermesError, Refused
+from proxhermes.facts.host import Bound, Folder, facts_command, parse, read_host
+from proxhermes.transport.command import Command, CommandResult
 
 
 def run_here(*folders: str) -> str:
@@ -63,6 +64,26 @@ def test_what_the_node_says_of_its_storages_and_mounts() -> None:
     assert facts.expected == {"/mnt/nas": "/etc/fstab"}
     assert facts.storages == {"hdd": {"type": "dir", "path": "/mnt/pve/hdd"}}
     assert facts.bound == (Bound("gihyeon", 117, "/srv/media"),)
+
+
+class Answering:
+    """A shell behind which every command prints `text`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def run(self, command: Command, **_options: object) -> CommandResult:
+        return CommandResult(0, self.text, "")
+
+
+def test_the_script_names_its_machine() -> None:
+    assert parse(run_here()).node == os.uname().nodename.partition(".")[0]
+
+
+def test_a_shell_on_another_node_of_the_cluster_is_refused() -> None:
+    assert read_host(Answering("node\tPVE1\nend\n"), [], "pve1").node == "PVE1"
+    with pytest.raises(Refused, match="node pve1 leads to the machine pve2"):
+        read_host(Answering("node\tpve2\nend\n"), [], "pve1")
 
 
 @pytest.mark.parametrize("text", ["", "mounted\t/\t/dev/sda\text4\n"])
