@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.errors import ApiError, DeadlineExceeded, Refused
+from proxhermes.errors import ApiError, DeadlineExceeded, PermissionDenied, Refused
 from proxhermes.events import Events
 from proxhermes.facts import properties
 
@@ -64,7 +64,13 @@ def read_container(pve: Pve, node: str, vmid: int, events: Events) -> ContainerF
     Raises Refused if it stays locked without anyone making it, DeadlineExceeded, and whatever `pve` raises.
     """
     base = f"/nodes/{node}/lxc/{vmid}"
-    config = _settled_config(pve, node, vmid, events)
+    try:
+        config = _settled_config(pve, node, vmid, events)
+    except PermissionDenied:
+        # Whose rights come from a pool may not look at what is not in it yet, though the VMID is free.
+        if _holder(pve, vmid) is None:
+            return ContainerFacts(node, vmid, exists=False)
+        raise
     if config is None:
         return ContainerFacts(node, vmid, exists=False, held_by=_holder(pve, vmid))
     pending = pending_of(pve.get(f"{base}/pending"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxhermes.errors import ApiError, DeadlineExceeded, Refused
+from proxhermes.errors import ApiError, DeadlineExceeded, PermissionDenied, Refused
 from proxhermes.events import Event, Events, Kind
 from proxhermes.facts import container
 from proxhermes.facts.container import addresses_of, pending_of, read_container
@@ -108,6 +108,14 @@ def test_a_missing_container_whose_vmid_is_free() -> None:
 def test_a_missing_container_whose_vmid_is_taken_elsewhere() -> None:
     facts, _ = read({f"{BASE}/config": NO_SUCH, "/cluster/nextid": ApiError("VM 118 already exists", status=400)})
     assert not facts.exists and facts.held_by
+
+
+def test_a_token_of_a_pool_may_not_look_at_a_vmid_that_is_free() -> None:
+    denied = PermissionDenied("Permission check failed (/vms/118, VM.Audit)", status=403)
+    facts, _ = read({f"{BASE}/config": denied, "/cluster/nextid": "118"})
+    assert not facts.exists and facts.held_by is None
+    with pytest.raises(PermissionDenied):
+        read({f"{BASE}/config": denied, "/cluster/nextid": ApiError("VM 118 already exists", status=400)})
 
 
 def test_another_failure_is_not_taken_for_a_missing_container() -> None:
