@@ -27,10 +27,25 @@ mend() {
   fi
 }
 
+# apt waits for dpkg's lock, as it is told above, but not for the one of its lists, which its own daily timer may hold.
+refresh() {
+  tries=0
+  until apt update 2>"$here/refused"; do
+    if [ "$tries" -ge 60 ] || ! grep -q '/lists/lock' "$here/refused"; then
+      cat "$here/refused" >&2
+      return 1
+    fi
+    [ "$tries" -gt 0 ] || echo 'waiting for another apt in this guest'
+    tries=$((tries + 1))
+    sleep 5
+  done
+  cat "$here/refused" >&2
+}
+
 updated=no
 install() {
   if [ "$updated" = no ]; then
-    apt update || fail "apt-get update failed: the guest does not reach its package sources"
+    refresh || fail "apt-get update failed: the guest does not reach its package sources"
     updated=yes
   fi
   apt install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@" || fail "apt-get could not install: $*"
