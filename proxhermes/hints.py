@@ -108,7 +108,11 @@ RULES: Final = (
         "the storage {storage} is off or out of reach: see `pvesm status` on the node",
     ),
     Rule(
-        r"content type needs to be 'vztmpl'|does not support (?:content-type|container templates)",
+        r"does not support (?:container directories|CT rootdirs)",
+        "`disk.storage` must allow the content `Container`: see Datacenter → Storage, or `pvesm set STORAGE --content`",
+    ),
+    Rule(
+        r"content type needs to be 'vztmpl'|does not support (?:content-type|(?:container )?templates)",
         "`template` must be a container template (STORAGE:vztmpl/FILE), on a storage that may hold such",
     ),
     Rule(
