@@ -32,11 +32,13 @@ for name in "$home" "$home/.env" "$home/config.yaml"; do
     stat -c '%a|%u|%g|%n' "$name" 2>/dev/null || echo "missing|||$name"
 done | put files
 find "$home" -maxdepth 2 ! -uid "$uid" -printf '%U:%G %p\n' 2>/dev/null | head -n 20 | put strangers
-[ ! -f "$home/gateway_state.json" ] || put state <"$home/gateway_state.json"
+# The agent's own file, which it might exchange for a link or a pipe, or swell.
+ask state 10 dd if="$home/gateway_state.json" iflag=nofollow,nonblock,fullblock bs=1M count=1 status=none
 
+# The agent may write there, too, and lay a link to anywhere in root's way: -C makes a new file or none.
 number=0
 for mount in "$@"; do
-    ask "root.$number" 10 sh -c 'echo "$2" >"$1/.proxhermes-verify-$2-root"' sh "$mount" "$nonce"
+    ask "root.$number" 10 sh -C -c 'echo "$2" >"$1/.proxhermes-verify-$2-root"' sh "$mount" "$nonce"
     ask "agent.$number" 20 docker exec --user "$uid:$gid" "$container" \
         sh -c 'echo "$2" >"$1/.proxhermes-verify-$2-agent"' sh "$mount" "$nonce"
     number=$((number + 1))
