@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from proxhermes.hermes import layout
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
-from proxhermes.verify.scene import Scene, listeners
+from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
 
 def _container(scene: Scene) -> Finding:
@@ -21,8 +23,8 @@ def _container(scene: Scene) -> Finding:
         return failed(f"{layout.CONTAINER} is not running", f"in the guest: docker logs {layout.CONTAINER}")
     if restarts != "0":
         return failed(
-            f"{layout.CONTAINER} was restarted {restarts} times by Docker: it keeps dying",
-            f"in the guest: docker logs {layout.CONTAINER}",
+            f"{layout.CONTAINER} died and was restarted {restarts} times by Docker, last at {since[:19]}",
+            f"in the guest: docker logs {layout.CONTAINER}; `docker restart {layout.CONTAINER}` counts anew",
         )
     return passed(f"{image}, up since {since[:19]}, no restarts")
 
@@ -44,11 +46,11 @@ def _platforms(scene: Scene) -> Finding:
     state = scene.guest.json("state")
     if state is None:
         return failed("the gateway left no readable state", f"in the guest: docker logs {layout.CONTAINER}")
-    platforms = state.get("platforms") or {}
+    platforms = _platform_states(state)
     wanted = [name for name in ("telegram", "discord", "slack") if getattr(scene.agent.messaging, name)]
     lines, bad = [], False
     for name in dict.fromkeys([*wanted, *platforms]):
-        entry = platforms.get(name) or {}
+        entry = platforms.get(name, {})
         connected = entry.get("state") == "connected"
         bad |= not connected
         why = entry.get("error_message") or entry.get("error_code")
@@ -56,6 +58,12 @@ def _platforms(scene: Scene) -> Finding:
     if bad:
         return failed("; ".join(lines), "is the bot's token right, and does the guest reach the platform?")
     return passed("; ".join(lines)) if lines else skipped("no platform is enabled")
+
+
+def _platform_states(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the gateway's state says of each platform. The agent may write that file, so its form is not trusted."""
+    told = state.get("platforms")
+    return {name: entry for name, entry in told.items() if isinstance(entry, dict)} if isinstance(told, dict) else {}
 
 
 def _parsed(scene: Scene) -> Finding:
@@ -132,6 +140,8 @@ def _litellm_closed(scene: Scene) -> Finding:
         return skipped("LiteLLM was not reached")
     if probe["bare"] == 200:
         return warned("LiteLLM answers without a key", "set general_settings.master_key in LiteLLM")
+    if probe["bare"] not in (400, 401, 403):
+        return warned(f"asked without a key, it neither answered nor refused: HTTP {probe['bare']}")
     return passed(f"without a key: HTTP {probe['bare']}")
 
 
@@ -159,13 +169,11 @@ def _answer(scene: Scene) -> Finding:
 
 
 def _tool(scene: Scene) -> Finding:
+    if scene.tool_mount is None:
+        return skipped("the inventory has no writable mount on which the node could see a file")
+    number, mount = scene.tool_mount
     answer = scene.dialogue.answer("tool")
-    if not scene.agent.mounts:
-        return skipped("the inventory has no mounts on which the node could see a file")
-    mount = scene.agent.mounts[0]
-    seen = scene.node.text("tool.0").splitlines()
-    if mount.read_only:
-        return skipped(f"{mount.guest} is read-only")
+    seen = scene.node.text(f"tool.{number}").splitlines()
     if not seen:
         why = answer.last_words if not answer.ok else f"the agent said {answer.last_words[:120]!r}"
         return failed(f"no file of the agent appeared in {mount.host} on the node; {why}", "does the model call tools?")
@@ -182,13 +190,16 @@ def _closed(scene: Scene) -> Finding:
     published = _published(scene)
     names = dict(listeners(scene.guest.text("listeners")))
     # The guest's own services (a template's sshd) are the operator's business, and are named.
-    own = {port for port in opened if names.get(port) not in (None, "unknown", "docker-proxy")}
+    own = {port for port in opened - {*HERMES_PORTS} if names.get(port) not in (None, "unknown", "docker-proxy")}
     stray = sorted(opened - published - own)
     if stray:
         return failed(
             f"reachable from the node without being published: {', '.join(map(str, stray))}",
             "remove it from compose, or list it under hermes.ports if it is wanted",
         )
+    if scene.guest.answer("listeners").rc not in (0, None):
+        why = scene.guest.answer("listeners").last_words
+        return warned(f"only Hermes' own ports were tried, for the guest does not tell which ones are open: {why}")
     told = [f"{port} ({names.get(port, 'published')})" for port in sorted(opened)]
     return passed("reachable from the node: " + (", ".join(told) or "nothing"))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from proxhermes.errors import ProxhermesError, UsageError
+from proxhermes.errors import Interrupted, ProxhermesError, UsageError
 from proxhermes.events import Events, Kind
 from proxhermes.verify.model import Check, Finding, Report, Result, Verdict, failed
 from proxhermes.verify.scene import Scene
@@ -50,6 +50,8 @@ def run_checks(scene: Scene, checks: Sequence[Check], events: Events) -> Report:
 def _look(check: Check, scene: Scene) -> Finding:
     try:
         return check.look(scene)
+    except Interrupted:
+        raise  # it was not asked, which is no answer
     except ProxhermesError as error:
         tail = f" | {error.log[-1]}" if error.log else ""
         return failed(f"could not be asked: {error.message}{tail}", error.hint)

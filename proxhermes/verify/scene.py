@@ -12,23 +12,28 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from proxhermes.errors import ProxhermesError
 from proxhermes.hermes import layout
 from proxhermes.plan import idmap
+from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
     from proxhermes.facts.container import ContainerFacts
-    from proxhermes.inventory.models import Agent
+    from proxhermes.inventory.models import Agent, Mount
     from proxhermes.transport.doors import Doors
+
+T = TypeVar("T")
 
 # Hermes retries a dead model for about 25 s before it gives up; a slow model thinks for a while.
 ANSWER_SECONDS = 180
+# All that guest-verify.sh asks, should each of its questions take its whole time, and a mount's two of them.
+GUEST_SECONDS = 420
+MOUNT_SECONDS = 30
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
 HERMES_PORTS = (8642, 9119)
 
@@ -93,6 +98,29 @@ def _decode(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
+class _Once(Generic[T]):
+    """A source of the scene: asked when it is first needed. What it said stays, and so does its failure.
+
+    A guest that does not answer would otherwise cost every check its whole deadline again.
+    """
+
+    def __init__(self, look: Callable[[Scene], T]) -> None:
+        self._look = look
+        self._name = look.__name__
+
+    def __get__(self, scene: Scene, _owner: type[Scene] | None = None) -> T:
+        if self._name not in scene.asked:
+            scene.asked[self._name] = None
+            try:
+                scene.asked[self._name] = self._look(scene)
+            except ProxhermesError as error:
+                scene.asked[self._name] = error
+        found = scene.asked[self._name]
+        if isinstance(found, ProxhermesError):
+            raise found
+        return found  # type: ignore[no-any-return]  # what this look returned
+
+
 class Scene:
     """One agent under verification.
 
@@ -106,18 +134,21 @@ class Scene:
         self.nonce = secrets.token_hex(6)
         self._events = events
         self._wants = wants
+        self._left_files = False
+        self.asked: dict[str, Any] = {}
+        """The sources that were asked: what they said, or how they failed."""
 
     def wants(self, check_id: str) -> bool:
         return check_id in self._wants
 
-    @cached_property
+    @_Once
     def container(self) -> ContainerFacts:
         from proxhermes.facts.container import read_container
 
         with self._events.step("asking the API"):
             return read_container(self.doors.pve, self.agent.node, self.agent.vmid, self._events)
 
-    @cached_property
+    @_Once
     def idmap(self) -> idmap.IdMap:
         return idmap.from_lxc(self.container.lxc)
 
@@ -129,49 +160,52 @@ class Scene:
         if not self.container.running:
             what = "is not running" if self.container.exists else "does not exist"
             raise ProxhermesError(f"container {self.agent.vmid} {what}")
+        refuse_foreign(self.container)  # nobody asked us to write test files into somebody else's
 
-    @cached_property
+    @_Once
     def guest(self) -> Answers:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
         bundle = {name: (script(name), 0o600) for name in ("guest-verify.sh", "litellm-probe.py")}
-        writes = self.wants("host.root-writes") or self.wants("host.agent-writes")
-        mounts = [mount.guest for mount in agent.mounts] if writes else []
+        mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [layout.CONTAINER, layout.home(agent), str(agent.hermes.uid), str(agent.hermes.gid), self.nonce, *mounts]
         with self._events.step("asking the guest"):
+            self._left_files = bool(mounts)
+            limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts)
             result = self.doors.guest(agent.vmid).run(
-                bundle, "guest-verify.sh", args, timeout=420, doing=f"verifying agent {agent.vmid} from inside"
+                bundle, "guest-verify.sh", args, timeout=limit, doing=f"verifying agent {agent.vmid} from inside"
             )
         return Answers(result.stdout)
 
     @property
-    def tool_file(self) -> str:
-        """Where the agent is asked to write: on its first mount, else in its own home."""
-        folder = self.agent.mounts[0].guest if self.agent.mounts else layout.CONTAINER_HOME
-        return f"{folder}/.proxhermes-verify-{self.nonce}-tool"
+    def _writes(self) -> bool:
+        return self.wants("host.root-writes") or self.wants("host.agent-writes")
 
     @property
-    def _tool_prompt(self) -> str:
+    def tool_mount(self) -> tuple[int, Mount] | None:
+        """The mount on which the agent is asked to write a file, with its number: the first one that it may write."""
+        return next(((n, mount) for n, mount in enumerate(self.agent.mounts) if not mount.read_only), None)
+
+    def _tool_prompt(self, mount: Mount) -> str:
+        file = f"{mount.guest}/.proxhermes-verify-{self.nonce}-tool"
         return (
-            f"Use your write_file tool to write {self.nonce} to the file {self.tool_file} and nothing else. "
+            f"Use your write_file tool to write {self.nonce} to the file {file} and nothing else. "
             "Then reply with exactly: done"
         )
 
-    @cached_property
+    @_Once
     def dialogue(self) -> Answers:
         """The agent's answers to the prompts that the wanted checks need."""
         _ = self.guest  # in order: files first, then talk
-        prompts = {
-            "hermes.answer": ("answer", f"Reply with exactly: {self.word}"),
-            "hermes.tool": ("tool", self._tool_prompt),
-        }
         args = [layout.CONTAINER]
-        for check_id, (name, prompt) in prompts.items():
-            if self.wants(check_id):
-                args += [name, str(ANSWER_SECONDS), prompt]
+        if self.wants("hermes.answer"):
+            args += ["answer", str(ANSWER_SECONDS), f"Reply with exactly: {self.word}"]
+        if self.wants("hermes.tool") and self.tool_mount:  # elsewhere nobody would see the file, nor remove it
+            args += ["tool", str(ANSWER_SECONDS), self._tool_prompt(self.tool_mount[1])]
         bundle = {"guest-dialogue.sh": (script("guest-dialogue.sh"), 0o600)}
         with self._events.step("talking to the agent"):
+            self._left_files = self._left_files or "tool" in args
             result = self.doors.guest(self.agent.vmid).run(
                 bundle, "guest-dialogue.sh", args, timeout=2 * ANSWER_SECONDS + 60, doing="talking to the agent"
             )
@@ -182,32 +216,54 @@ class Scene:
         """What the model is asked to say; made anew each time, so that no cache and no log can have it."""
         return f"PROOF-{self.nonce}"
 
-    @cached_property
+    @_Once
     def node(self) -> Answers:
         """What the node sees of the test files, and which of the guest's ports it reaches. Removes the files."""
-        ports = {*HERMES_PORTS, *(port for port, _ in listeners(self.guest.text("listeners")))}
         if self.wants("hermes.tool"):
             _attempt(lambda: self.dialogue)
+        with self._events.step("looking from the node"):
+            return self._look_from_node()
+
+    def _look_from_node(self) -> Answers:
+        guest = _attempt(lambda: self.guest) or Answers("")
+        ports = {*HERMES_PORTS, *bound_ports(guest.text("inspect"))}
+        ports |= {port for port, _ in listeners(guest.text("listeners"))}
         folders = [mount.host for mount in self.agent.mounts]
         argv = ("sh", "-s", "--", self.address or "-", ",".join(map(str, sorted(ports))), self.nonce, *folders)
-        with self._events.step("looking from the node"):
-            result = self.doors.ssh.run(
-                Command(argv, stdin=script("host-verify.sh")), timeout=120, doing="looking at the test files"
-            )
+        result = self.doors.ssh.run(
+            Command(argv, stdin=script("host-verify.sh")), timeout=120, doing="looking at the test files"
+        )
         return Answers(result.stdout)
 
     def close(self) -> None:
-        """Have every test file removed that was left, also when the check that looks at them was not reached."""
-        if self.agent.mounts and {"guest", "dialogue"} & self.__dict__.keys() and "node" not in self.__dict__:
-            _ = self.node
+        """Have every test file removed that was left, also when the check that looks at them was not reached.
+
+        It is no step, for it has to be done after Ctrl-C as well. What could not be removed is named in a warning.
+        """
+        if not self._left_files or not self.doors.commands or isinstance(self.asked.get("node"), Answers):
+            return
+        try:
+            self._look_from_node()
+        except ProxhermesError as error:
+            files = ", ".join(f"{mount.host}/.proxhermes-verify-{self.nonce}-*" for mount in self.agent.mounts)
+            self._events.warning(f"test files may be left on {self.agent.node}, remove them: {files} ({error.message})")
 
 
-def _attempt(look: Callable[[], object]) -> None:
-    """Do it for its traces; its failure is told by the check that it belongs to."""
+def _attempt(look: Callable[[], T]) -> T | None:
+    """Do it for its traces; its failure is told by the check that it belongs to, and is None here."""
     try:
-        look()
+        return look()
     except ProxhermesError:
-        return
+        return None
+
+
+def bound_ports(inspected: str) -> set[int]:
+    """The guest's ports in the last field of `inspect`: Docker may forward them without a process that listens."""
+    try:
+        bindings = json.loads(inspected.split("|", 5)[5]) or {}
+        return {int(each["HostPort"]) for bound in bindings.values() for each in bound or () if each["HostPort"]}
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def listeners(ss_output: str) -> list[tuple[int, str]]:

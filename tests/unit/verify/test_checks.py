@@ -99,6 +99,7 @@ def scene(
     return SimpleNamespace(
         agent=agent,
         nonce=NONCE,
+        tool_mount=(0, mount),
         word=f"PROOF-{NONCE}",
         idmap=idmap.DEFAULT,
         address="10.1.10.30",
@@ -148,6 +149,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"state": '{"platforms": {"telegram": {"state": "retrying", "error_message": "Unauthorized"}}}'}},
         "Unauthorized",
     ),
+    ("hermes.platforms", {"guest": {"state": '{"platforms": ["telegram"]}'}}, "telegram absent"),
     ("hermes.config", {"guest": {"model": "other"}}, "'other'"),
     ("hermes.config", {"guest": {"base_url": "", "base_url.rc": "1"}}, "code 1"),
     ("hermes.files", {"guest": {"files": "600|0|0|/h/.env"}}, "belongs to 0:0"),
@@ -164,6 +166,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hermes.tool", {"node": {"tool.0": None}}, "no file of the agent"),
     ("hermes.tool", {"node": {"tool.0": "110000|110000|644\nnonsense"}}, "does not hold"),
     ("hermes.ports", {"node": {"open": "22 8642"}}, "8642"),
+    (
+        "hermes.ports",
+        {"guest": {"listeners": 'LISTEN 0 9 *:9119 *:* users:(("python",pid=7,fd=3))'}, "node": {"open": "9119"}},
+        "9119",
+    ),
 ]
 
 
@@ -181,6 +188,9 @@ def test_every_check_can_fail() -> None:
 
 def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.litellm-closed"](scene(guest=probe(bare=200))).verdict is Verdict.WARN
+    assert LOOKS["hermes.litellm-closed"](scene(guest=probe(bare=0))).verdict is Verdict.WARN
+    no_ss = {"listeners": "", "listeners.rc": "127", "listeners.err": "ss: not found"}
+    assert LOOKS["hermes.ports"](scene(guest=no_ss, node={"open": ""})).verdict is Verdict.WARN
     assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
     assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
 
