@@ -50,7 +50,7 @@ ADVICE = [
     (task("unable to create CT 118 - volume 'local:vztmpl/nosuch_1_amd64.tar.gz' does not exist"), "pveam list"),
     (api("unable to use volume local:iso/x.iso - content type needs to be 'vztmpl'"), "container template"),
     (api("storage 'nas' does not support templates"), "container template"),
-    (api("Parameter verification failed. storage: storage 'local' does not support container directories", 400), "disk."),
+    (api("storage: storage 'local' does not support container directories", 400), "disk.storage"),
     (api("mp1: unable to hotplug mp1: directory '/srv/x' does not exist", 400), "folder of a mount"),
     (api("unable to shrink disk size"), "disk.size"),
     (task("unable to create CT 118 - mkfs: No space left on device"), "pvesm status"),
