@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from proxhermes.apply.container import Up, apply_container, bring_up
 from proxhermes.apply.guest import apply_engine, apply_hermes
 from proxhermes.apply.host import apply_host
+from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events, Kind
 from proxhermes.facts import preflight
 from proxhermes.facts.container import ContainerFacts, read_container
@@ -151,8 +152,20 @@ def plan_inner(agent: Agent, facts: GuestFacts | None) -> InnerPlan:
 def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     """Bring Docker and Hermes in the agent's running container to what the inventory says, and the gateway up.
 
-    One round trip if nothing is to be done. Returns what was planned, all of it done.
+    Returns what was planned, all of it done. Raises Refused for a container that proxhermes did not make, before
+    anything in it is looked at, and ProxhermesError where none runs.
     """
+    with events.step(f"look at CT {agent.vmid} on {agent.node}"), preflight.naming_all(doors.pve, agent):
+        facts = read_container(doors.pve, agent.node, agent.vmid, events)
+        refuse_foreign(facts)
+    if not facts.running:
+        how = "does not run" if facts.exists else "does not exist"
+        raise ProxhermesError(f"CT {agent.vmid} on {agent.node} {how}", hint=f"proxhermes create {agent.vmid}")
+    return _bootstrap(agent, doors, events)
+
+
+def _bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+    """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
     environment, key = wanted.environment(agent), wanted.litellm_key(agent)
     guest = doors.guest(agent.vmid)
     looking = f"look into CT {agent.vmid}"
@@ -179,7 +192,7 @@ def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = Fal
     """
     wanted.environment(agent)
     outer, _ = create(agent, doors, events, take_ownership=take_ownership)
-    return (*outer.changes, *bootstrap(agent, doors, events).changes)
+    return (*outer.changes, *_bootstrap(agent, doors, events).changes)
 
 
 def _tell(changes: Iterable[Change], notes: Iterable[str], events: Events) -> None:
