@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.errors import CommandFailed
+from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.hermes import compose
 from proxhermes.hermes.litellm import Answer
 from proxhermes.inventory.models import Agent
@@ -106,6 +106,10 @@ def read(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
         result = guest.run(bundle, SCRIPT, arguments, timeout=TIMEOUT_S, check=False, doing=doing)
     except CommandFailed as error:
         raise _without_output(error, error.message, doing) from None
+    except DeadlineExceeded as error:
+        # Its log mixes both streams; every fact has the sign, and what is said on standard error here has not.
+        said = [line for line in error.log if "=" not in line]
+        raise DeadlineExceeded(error.message, doing=doing, log=said) from None
     if not result.ok or not result.stdout.rstrip().endswith("facts=complete"):
         failed = CommandFailed("", command=SCRIPT, rc=result.rc, stderr=result.stderr)
         raise _without_output(failed, f"{SCRIPT} failed in container {agent.vmid} with code {result.rc}", doing)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxhermes.errors import CommandFailed
+from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.facts import guest
 from proxhermes.inventory.secrets import Secret
 from proxhermes.transport.command import CommandResult
@@ -137,3 +137,17 @@ def test_no_failure_carries_what_the_script_printed(make_agent: Any, result: Any
 
 def test_no_representation_holds_a_files_content() -> None:
     assert "A=1" not in repr(guest.parse(OUTPUT))
+
+
+def test_a_guest_that_is_too_slow_leaves_no_fact_in_the_log(make_agent: Any) -> None:
+    waiting = "waiting for another run of proxhermes in this guest"
+
+    class Slow:
+        def run(self, *_: Any, **__: Any) -> CommandResult:
+            raise DeadlineExceeded("too slow", log=("os.id=debian", f"file.env:b64={encoded('KEY=secret')}", waiting))
+
+    slow: Any = Slow()
+    with pytest.raises(DeadlineExceeded) as caught:
+        guest.read(make_agent(), slow, None)
+    assert caught.value.log == (waiting,)
+    assert caught.value.__suppress_context__
