@@ -103,10 +103,10 @@ def parse(text: str) -> HostFacts:
     packages: dict[str, str] = {}
     mounted: list[Mounted] = []
     bound: list[Bound] = []
-    name = ""
+    machine = ""
     for row in rows:
         match row:
-            case ["node", name]:
+            case ["node", machine]:
                 pass
             case ["folder", path, *rest]:
                 folders[path] = _folder(path, rest)
@@ -121,7 +121,7 @@ def parse(text: str) -> HostFacts:
             case ["bound", node, vmid, path]:
                 bound.append(Bound(node, int(vmid), path.rstrip("/")))
     return HostFacts(
-        node=name,
+        node=machine,
         folders=MappingProxyType(folders),
         mounted=tuple(mounted),
         expected=MappingProxyType(expected),

@@ -51,6 +51,7 @@ def test_the_script_knows_the_mount_table() -> None:
 
 def test_what_the_node_says_of_its_storages_and_mounts() -> None:
     facts = parse(
+        "node\tgihyeon\n"
         "package\tpve-manager\t8.4.1\n"
         "mounted\t/mnt/pve/big\\040disk\t/dev/sdb1\text4\n"
         "expected\t/mnt/nas/\t/etc/fstab\n"
@@ -59,6 +60,7 @@ def test_what_the_node_says_of_its_storages_and_mounts() -> None:
         "bound\tgihyeon\t117\t/srv/media/\n"
         "end\n"
     )
+    assert facts.node == "gihyeon"
     assert facts.packages == {"pve-manager": "8.4.1"}
     assert facts.is_mounted("/mnt/pve/big disk")
     assert facts.expected == {"/mnt/nas": "/etc/fstab"}
