@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxhermes.apply.waiting import standing
+from proxhermes.apply.waiting import standing, wait_for
 from proxhermes.errors import ApiError, Refused
 from proxhermes.events import Events
 from proxhermes.plan.destroy import DestroyPlan
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from proxhermes.transport.pve import Pve
 
 SHUTDOWN_S: Final = 60
+HA_S: Final = SHUTDOWN_S + 60.0
+"""The HA manager looks every ten seconds, and so does the one of the node."""
 DESTROY_S: Final = 600.0
 PURGE_S: Final = 3600.0
 
@@ -60,11 +62,24 @@ def _remove(plan: DestroyPlan, pve: Pve, events: Events) -> None:
             else:
                 doing = f"shutting CT {plan.vmid} down"
                 pve.task(upid, doing=doing, timeout=SHUTDOWN_S * 2, on_line=events.line)
+                if ":hastop:" in upid:
+                    _stopped_by_ha(plan, pve, doing)
         events.change(f"stopped CT {plan.vmid}", subject="status")
     with events.step(f"destroy CT {plan.vmid}"):
         upid = pve.delete(base, purge=1)
         pve.task(upid, doing=f"destroying CT {plan.vmid}", timeout=DESTROY_S, on_line=events.line)
     events.change(f"destroyed CT {plan.vmid} ({plan.hostname})", subject="container")
+
+
+def _stopped_by_ha(plan: DestroyPlan, pve: Pve, doing: str) -> None:
+    """Of a container that the HA manager minds, the shutdown's task only passes the wish on (PVE: LXC/Status.pm)."""
+
+    def stopped() -> bool | None:
+        state = pve.get(f"/nodes/{plan.node}/lxc/{plan.vmid}/status/current").get("status")
+        return True if state == "stopped" else None
+
+    hint = "see `ha-manager status` on the node"
+    wait_for(stopped, f"the HA manager to stop CT {plan.vmid}", timeout=HA_S, doing=doing, hint=hint)
 
 
 def _purge(plan: DestroyPlan, doors: Doors, events: Events) -> None:

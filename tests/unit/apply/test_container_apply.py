@@ -312,6 +312,15 @@ def test_destroy_of_one_that_stopped_meanwhile(events: Events) -> None:
     assert node.written[-1] == f"DELETE {BASE} purge=1"
 
 
+def test_destroy_waits_for_the_ha_manager(events: Events) -> None:
+    states = iter([{"status": "running"}, {"status": "stopped"}])
+    shutdown = f"POST {BASE}/status/shutdown"
+    node = Node(**{shutdown: "UPID:gihyeon:1:2:3:hastop:118:a@pve!b:", f"GET {BASE}/status/current": states})
+    apply_destroy(DESTROY, node, events)
+    assert node.asked[-4:-2] == [f"GET {BASE}/status/current"] * 2
+    assert node.asked[-2] == f"DELETE {BASE} purge=1"
+
+
 def test_purge_goes_through_the_root_shell_after_the_container(events: Events) -> None:
     node = Node()
     apply_destroy(DESTROY, node, events, purge_data=True)
