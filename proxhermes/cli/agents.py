@@ -157,4 +157,6 @@ def _as_dict(change: Change) -> dict[str, Any]:
 
 def _report(context: Context, results: list[dict[str, Any]]) -> None:
     if context.json:
-        click.echo(json.dumps({"agents": results}, indent=2))
+        from proxhermes.redaction import redacted
+
+        click.echo(json.dumps(redacted({"agents": results}), indent=2))

@@ -54,6 +54,7 @@ def verify_agents(
     Raises VerificationFailed if a check failed.
     """
     from proxhermes.errors import VerificationFailed
+    from proxhermes.redaction import redacted
     from proxhermes.transport.doors import Doors
     from proxhermes.verify.checks import CHECKS
     from proxhermes.verify.model import Verdict
@@ -76,7 +77,7 @@ def verify_agents(
         counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))
         events.note(f"verified: {counts}")
     if context.json:
-        click.echo(json.dumps({**(before or {}), **as_dict(reports)}, indent=2))
+        click.echo(json.dumps(redacted({**(before or {}), **as_dict(reports)}), indent=2))
     if junit:
         junit.write_text(as_junit(reports), encoding="utf-8")
     bad = [result.check.id for report in reports for result in report if result.failed]
