@@ -15,6 +15,9 @@ from proxhermes.hermes.files import UnusableFile
 
 # `${:-$}` is a variable without a name and with the default "$": the one way to a literal "${" in python-dotenv.
 _LITERAL_DOLLAR: Final = "${:-$}"
+# Likewise a backslash. Before the closing quote, python-dotenv before 1.2.3 takes even a doubled one for an escape of
+# that quote, and reads on to the next line (Hermes 0.19 has 1.2.2).
+_LITERAL_BACKSLASH: Final = "${:-\\}"
 
 _BLANK: Final = re.compile(r"\s*")
 _BINDING: Final = re.compile(
@@ -78,7 +81,11 @@ def _value(match: re.Match[str]) -> str | None:
 def values(text: str) -> dict[str, str]:
     """The variables that the file sets; `${NAME}` of others is left as it stands. Raises UnusableFile."""
     entries = ((entry.key, entry.value) for entry in parse(text))
-    return {key: value.replace(_LITERAL_DOLLAR, "$") for key, value in entries if key and value is not None}
+    return {key: _plain(value) for key, value in entries if key and value is not None}
+
+
+def _plain(value: str) -> str:
+    return value.replace(_LITERAL_BACKSLASH, "\\").replace(_LITERAL_DOLLAR, "$")
 
 
 def assignment(key: str, value: str) -> str:
@@ -88,6 +95,8 @@ def assignment(key: str, value: str) -> str:
     written = value.replace("${", _LITERAL_DOLLAR + "{")
     bare = written == written.strip() and not re.search(r"\s#", written) and written[:1] not in ("'", '"', "#")
     if not bare:
+        if written.endswith("\\"):
+            written = written[:-1] + _LITERAL_BACKSLASH
         quote = '"' if "'" in written and '"' not in written else "'"
         written = quote + written.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
     return f"{key}={written}\n"

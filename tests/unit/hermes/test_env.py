@@ -30,6 +30,7 @@ def by_dotenv(text: str) -> dict[str, str | None]:
 
 @given(st.dictionaries(NAMES, VALUES, max_size=6))
 @example({"A": "${HOME}", "B": "${:-$}{X}", "C": "$${A}", "D": "a'b\"c \\"})
+@example({"A": "'\\", "B": "'", "C": " \\", "D": " "})
 @example({"A": "# not a comment", "B": " edges ", "C": "'quoted'", "D": "back\\slash", "E": "a #b"})
 def test_python_dotenv_reads_exactly_what_was_meant(wanted: dict[str, str]) -> None:
     assert by_dotenv(env.update("", wanted).text) == wanted
