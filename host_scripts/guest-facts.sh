@@ -11,7 +11,7 @@ set -eu
 project=$1 image=$2 litellm=$3 api_port=$4
 shift 4
 here=$(dirname "$0")
-scratch=$(mktemp -d)
+scratch=$(mktemp -d -p "$here") # beside this script, where it is on no disk and goes with it
 trap 'rm -rf "$scratch"' EXIT
 
 fact() { printf '%s=%s\n' "$1" "$2"; }
@@ -82,12 +82,24 @@ container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}' >"$scr
   fact gateway.health "$(nsenter -t "$pid" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$api_port/health" || true)"
 }
 
-# file NAME PATH: owner, mode and content. Never through a symbolic link: the folder belongs to the agent.
+# file NAME PATH: owner, mode and content. Never through a symbolic link, never waiting for a pipe, and nothing that is
+# larger than such a file ever is: the folder belongs to the agent, which can put anything there at any moment.
 file() {
   [ -e "$2" ] || [ -L "$2" ] || return 0
-  fact "file.$1" "$(stat -c '%u %g %a %F' "$2")"
+  stat=$(stat -c '%u %g %a %F' "$2" 2>/dev/null) || return 0
   if [ -f "$2" ] && [ ! -L "$2" ]; then
-    dd if="$2" iflag=nofollow status=none | fact64 "file.$1"
+    dd if="$2" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none >"$scratch/content" 2>/dev/null || {
+      fact "file.$1" "${stat%% regular*} file that cannot be read"
+      return 0
+    }
+    if [ "$(stat -c %s "$scratch/content")" -gt 1048576 ]; then
+      fact "file.$1" "${stat%% regular*} file of more than 1 MiB"
+    else
+      fact "file.$1" "$stat"
+      fact64 "file.$1" <"$scratch/content"
+    fi
+  else
+    fact "file.$1" "$stat"
   fi
 }
 

@@ -30,7 +30,8 @@ folders() {
     # The agent got another uid: everything of its old one follows, with nobody at work in there meanwhile.
     [ -z "$(inspect '{{.Id}}')" ] || docker container stop hermes >/dev/null
     old=$(stat -c %u "$data")
-    find "$data" -xdev -user "$old" -exec chown -h "$uid:$gid" {} +
+    # The folder itself is the last one: by it the next run sees whether this one got to the end.
+    find "$data" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
     echo "changed: $data: owner $old -> $uid"
   fi
 }
@@ -55,10 +56,14 @@ files() {
   find "$data" -maxdepth 1 -name '.proxhermes.??????' -type f -delete # of a run that was killed while writing
   if [ -f "$here/config.yaml" ]; then write "$here/config.yaml" "$data/config.yaml" 0640; fi
   if [ -f "$here/env" ]; then write "$here/env" "$data/.env" 0600; fi
-  if [ -f "$data/.env" ] && [ ! -L "$data/.env" ] && [ "$(stat -c %a "$data/.env")" != 600 ]; then
-    setpriv --reuid "$(stat -c %u "$data/.env")" --regid "$gid" --clear-groups chmod 0600 "$data/.env"
+  # With the agent's rights as well, and not the file's owner's: were that root, a link could be put there meanwhile.
+  case $(stat -c '%F %u %a' "$data/.env" 2>/dev/null || true) in
+  "regular file $uid 600" | "regular empty file $uid 600") ;;
+  "regular file $uid "* | "regular empty file $uid "*)
+    setpriv --reuid "$uid" --regid "$gid" --clear-groups chmod 0600 "$data/.env"
     echo "changed: $data/.env: mode 0600"
-  fi
+    ;;
+  esac
   # Last, for it remembers what was put into the two others.
   if [ -f "$here/compose.yaml" ]; then
     cat "$here/compose.yaml" >"$project/.compose.yaml.new"
