@@ -113,7 +113,8 @@ class LiveDisplay:
         self._steps: list[str] = []
         self._tail: deque[str] = deque(maxlen=4)
         self._bar: tuple[str, float, float] | None = None
-        self._mutex = threading.Lock()
+        # Reentrant: Ctrl-C is told from within a signal handler, which may interrupt this very thread holding it.
+        self._mutex = threading.RLock()
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True, screen=False
         )

@@ -75,6 +75,24 @@ def test_a_terminal_gets_the_live_display(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(make_display(terminal, verbose=0, quiet=False), PlainDisplay)
 
 
+def test_a_warning_from_a_signal_handler_does_not_wait_for_the_thread_that_it_interrupted() -> None:
+    display = LiveDisplay(Terminal(), 0)
+    track, told = display._track, []
+
+    def interrupted(event: Event) -> None:
+        track(event)
+        if not told:
+            told.append(event)
+            display(Event(Kind.WARNING, "stopping at the next safe point"))
+
+    display._track = interrupted  # type: ignore[method-assign]
+    runner = threading.Thread(target=display, args=(Event(Kind.NOTE, "at work"),), daemon=True)
+    runner.start()
+    runner.join(10)
+    assert not runner.is_alive()
+    display.close()
+
+
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", "1")
