@@ -33,6 +33,11 @@ HOW_TO_REFERENCE: Final = "{env: NAME}, {file: PATH} or {command: [PROGRAM, ARG,
 API_TOKEN_VARIABLE: Final = "PROXMOX_VE_API_TOKEN"  # noqa: S105 - a variable's name
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should it be a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class Secret:
     """A secret's value. It prints as a mask however it is printed; `reveal()` gives the value."""
 
@@ -99,7 +104,7 @@ class SecretSource:
     def _from_file(self, written: str) -> str:
         path = self.folder / Path(written).expanduser()
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=_at_once) as file:
                 mode = os.fstat(file.fileno()).st_mode
                 if not stat.S_ISREG(mode):
                     raise SecretError(f"the secret file {path} is not a plain file")

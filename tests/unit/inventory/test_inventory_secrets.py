@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import pickle
 import time
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_the_terraform_providers_variable_gives_its_secret_part(tmp_path):
         ({"file": "missing"}, "missing cannot be read: No such file"),
         ({"file": "open"}, "open can be read by everybody"),
         ({"file": "."}, "cannot be read"),
+        ({"file": "pipe"}, "pipe is not a plain file"),
         ({"file": "binary"}, "binary is not text"),
         ({"file": "empty"}, "{file: empty} is empty"),
         ({"command": ["/nonexistent/program"]}, "`/nonexistent/program` cannot be run"),
@@ -115,6 +117,7 @@ def test_a_failed_look_up_names_the_reference_and_no_value(tmp_path, ways, words
     for name, content in {"open": b"hunter2", "binary": b"\xffhunter2", "empty": b"\n", "value": b"hunter2"}.items():
         (tmp_path / name).write_bytes(content)
         (tmp_path / name).chmod(0o644 if name == "open" else 0o600)
+    os.mkfifo(tmp_path / "pipe")
     where = source(tmp_path, EMPTY=" ", LINES="hunter2\nhunter2")
     with pytest.raises(SecretError) as caught:
         reference(where, **ways).resolve()
