@@ -13,8 +13,8 @@ _TRAPS: Final = (
         r"ip_unprivileged_port_start.*permission denied|reopen fd \d+: permission denied",
         (
             "runc's fix for CVE-2025-52881 collides with the node's AppArmor profile: upgrade the node "
-            "(lxc-pve 6.0.5-2 or newer; on Proxmox VE 8 its newest), then stop and start the container; neither unconfine "
-            "it nor pin an old containerd"
+            "(lxc-pve 6.0.5-2 or newer; on Proxmox VE 8 its newest), then stop and start the container; neither "
+            "unconfine it nor pin an old containerd"
         ),
     ),
     (
