@@ -127,7 +127,9 @@ unhappy() {
 running_before=
 if systemctl is-active --quiet docker.service; then running_before=yes; fi
 mend
-configure
+# Docker's first start finds its configuration there. One that runs gets a new one right before its restart: a run that
+# is cut off in between would leave a file that nobody has read, and the next run would see no difference.
+[ -n "$running_before" ] || configure
 case $source in
   none) ;;
   distro) ;;
@@ -138,4 +140,5 @@ if [ "$#" -gt 0 ]; then
   install "$@"
   echo "changed: packages: $*"
 fi
+[ -z "$running_before" ] || configure
 run

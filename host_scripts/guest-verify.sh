@@ -26,6 +26,7 @@ ask compose 20 docker compose version --short
 ask inspect 20 docker inspect --type container --format \
     '{{.State.Running}}|{{.RestartCount}}|{{.State.StartedAt}}|{{.Config.Image}}|{{.HostConfig.RestartPolicy.Name}}|{{json .HostConfig.PortBindings}}' \
     "$container"
+date -u +%s | put now
 ask listeners 10 ss -H -ltnp
 
 for name in "$home" "$home/.env" "$home/config.yaml"; do

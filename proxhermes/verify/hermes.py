@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from proxhermes.hermes import layout
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
+
+STEADY_SECONDS = 24 * 3600
+"""Up for so long, a container that once died is worth a look, but no failure any more."""
 
 
 def _container(scene: Scene) -> Finding:
@@ -22,11 +26,21 @@ def _container(scene: Scene) -> Finding:
     if running != "true":
         return failed(f"{layout.CONTAINER} is not running", f"in the guest: docker logs {layout.CONTAINER}")
     if restarts != "0":
-        return failed(
+        verdict = warned if _up_for(scene, since) >= STEADY_SECONDS else failed
+        return verdict(
             f"{layout.CONTAINER} died and was restarted {restarts} times by Docker, last at {since[:19]}",
             f"in the guest: docker logs {layout.CONTAINER}; `docker restart {layout.CONTAINER}` counts anew",
         )
     return passed(f"{image}, up since {since[:19]}, no restarts")
+
+
+def _up_for(scene: Scene, since: str) -> float:
+    """Seconds since the agent's container was started, by the guest's own clock; 0 if that cannot be told."""
+    now = scene.guest.text("now")
+    try:
+        return int(now) - datetime.fromisoformat(since[:19] + "+00:00").timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _gateway(scene: Scene) -> Finding:

@@ -195,6 +195,14 @@ def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
 
 
+def test_a_death_long_ago_only_warns() -> None:
+    seen = {"inspect": "true|1|2026-11-21T08:00:00.1Z|i|r|{}", "inspect.rc": "0"}
+    an_hour_later, a_week_later = "1795251600", "1795852800"
+    check = LOOKS["hermes.container"]
+    assert check(scene(guest=seen | {"now": an_hour_later})).verdict is Verdict.FAIL
+    assert check(scene(guest=seen | {"now": a_week_later})).verdict is Verdict.WARN
+
+
 def test_a_port_that_is_published_may_be_open() -> None:
     seen = scene(node={"open": "22 8642"})
     seen.agent.hermes.ports = ("0.0.0.0:8642:8642",)
