@@ -127,7 +127,9 @@ def test_modes_and_owners(inside: Operator) -> None:
 
 def test_the_key_stands_in_env_alone(inside: Operator) -> None:
     key = (inside.lab.client / "litellm.key").read_text().strip()
-    found = inside.lab.guest(VMID, ["grep", "-rlsF", "-f", "-", "/opt", "/etc", "/root", "/run"], stdin=key + "\n")
+    # The code of the search is no answer: files come and go under /run.
+    search = ["grep", "-rlsF", "-f", "-", "/opt", "/etc", "/root", "/run"]
+    found = inside.lab.guest(VMID, search, stdin=key + "\n", check=False)
     assert found.stdout.split() == [f"{HOME}/.env"]
     assert key not in inside.logs()
     assert key not in guest(inside, "docker inspect hermes; ps -ewwo args")
