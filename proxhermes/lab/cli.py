@@ -95,6 +95,15 @@ def status(instance: str, as_json: bool) -> None:
 
 
 @lab.command()
+@_errors_shown
+def packages() -> None:
+    """Install the Debian packages that the lab needs, and nothing else."""
+    from proxhermes.lab.node import preflight
+
+    preflight.check(_teller(time.monotonic()))
+
+
+@lab.command()
 @_instance
 @_errors_shown
 def demo(instance: str) -> None:

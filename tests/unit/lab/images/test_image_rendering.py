@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from proxhermes.lab.images import aptcache, hermes, litellm, registry
 from proxhermes.lab.images.cache import Cache
+
+SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 
 
 def test_litellm_exposes_its_models_and_holds_no_secret() -> None:
@@ -57,8 +58,7 @@ def test_every_script_of_the_image_exists_and_what_runs_is_executable() -> None:
         assert (hermes.SCRIPTS / name).stat().st_mode & 0o111, name
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_the_scripts_of_the_image_pass_shellcheck() -> None:
     scripts = [path for path in hermes.SCRIPTS.iterdir() if path.is_file() and path.read_text().startswith("#!/bin/sh")]
-    done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+    done = subprocess.run([SHELLCHECK, *map(str, scripts)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

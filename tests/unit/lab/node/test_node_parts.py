@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,6 +116,7 @@ def test_inventory_points_at_the_lab_and_holds_no_secret() -> None:
     assert agent["messaging"]["telegram"]["allowed_users"] == [777]
 
 
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="needs ssh-keygen")
 def test_made_secrets_are_for_their_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxhermes.lab.node.paths.STATE_ROOT", tmp_path)
     paths = LabPaths("t")
