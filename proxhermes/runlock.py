@@ -17,12 +17,19 @@ def agent_lock(api: str, node: str, vmid: int) -> Iterator[None]:
 
     api: the API's host and port, for two clusters may have a node and a VMID of the same name.
 
-    Raises ProxhermesError at once if another run holds it, naming that run's process id.
+    Raises ProxhermesError at once if another run holds it, naming that run's process id, or if it cannot be made.
     """
     folder = state_folder() / "lock"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{api.replace('/', '_')}-{node}-{vmid}"
-    with path.open("a+") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = path.open("a+")
+    except OSError as error:
+        raise ProxhermesError(
+            f"the lock of agent {vmid} cannot be made: {error}",
+            hint="$XDG_STATE_HOME names another folder for locks and logs",
+        ) from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from proxhermes.cli.display import Display
-    from proxhermes.events import Events
+    from proxhermes.events import Events, Listener
     from proxhermes.inventory import Inventory
     from proxhermes.inventory.models import Agent
     from proxhermes.runlog import RunLog
@@ -76,8 +76,16 @@ class Context:
         display = self._display = make_display(sys.stderr, verbose=self.verbose, quiet=self.quiet)
         self._closers.append(display.close)
         stop = threading.Event()
-        events = Events([redacting(display), self.log], stop=stop)
+        listeners: list[Listener] = [redacting(display)]
+        unlogged = None
+        try:
+            listeners.append(self.log)
+        except OSError as error:  # a full disk or a read-only home must not stop what the operator asked for
+            unlogged = error
+        events = Events(listeners, stop=stop)
         self._closers.append(_stop_on_ctrl_c(stop, events))
+        if unlogged is not None:
+            events.warning(f"no log of this run: {unlogged}; $XDG_STATE_HOME names another folder for it")
         return events
 
     def quiet_display(self) -> None:

@@ -15,7 +15,10 @@ from proxhermes.redaction import redact
 def show_failure(error: BaseException, context: Context) -> int:
     """Write `error` to stderr and the run's log; returns the exit code. SystemExit and the like are raised again."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        error = Interrupted("interrupted; nothing is left half-written, run the same command again to go on")
+        error = Interrupted(
+            "interrupted at once; what was begun on the node may still come to its end there",
+            hint="run the same command again: it looks at what there is, and goes on from there",
+        )
     if not isinstance(error, Exception):
         raise error
     trace = "".join(traceback.format_exception(error))

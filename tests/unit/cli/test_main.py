@@ -103,6 +103,17 @@ def test_no_secret_leaves_through_an_error_or_the_log(
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
 
 
+def test_a_run_without_a_place_for_its_log_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    _with(monkeypatch, lambda context: context.events.note("at work"))
+    assert main.run_with(["try"]) == 0
+    err = capsys.readouterr().err
+    assert "no log of this run" in err
+    assert "at work" in err
+
+
 def test_an_error_says_what_was_done_what_was_answered_and_what_to_do() -> None:
     error = TaskFailed(
         "the start task failed",
