@@ -101,8 +101,9 @@ run() {
     systemctl enable --quiet docker.service
     echo 'changed: docker.service: enabled'
   }
+  # systemd refuses a service that starts often within a minute; these starts are ours, and meant.
+  systemctl reset-failed docker.service 2>/dev/null || true
   if [ "$(systemctl is-active docker.service)" != active ]; then
-    systemctl reset-failed docker.service 2>/dev/null || true
     systemctl start docker.service || unhappy
     echo 'changed: docker.service: started'
   elif [ -f "$here/daemon.json" ] && [ -n "$running_before" ]; then

@@ -83,6 +83,8 @@ pull() {
 
 start() {
   if [ "$(inspect '{{.State.Status}}')" = paused ]; then docker container unpause hermes >/dev/null; fi
+  # Hermes makes a gateway wait that starts often, for minutes in the end; this start is meant, and begins a new count.
+  setpriv --reuid "$uid" --regid "$gid" --clear-groups rm -f "$data/gateway-starts.log"
   before=$(inspect '{{.Id}} {{.State.StartedAt}}')
   if [ "$action" = up ] || [ "$(inspect '{{.State.Status}}')" != running ]; then
     (cd "$project" && docker compose --ansi never --progress plain up -d --no-build 2>"$here/compose.log") || {

@@ -90,6 +90,31 @@ def test_wrong_model_and_wrong_key_stop_before_anything_is_touched(inside: Opera
     inside.write(mine)
 
 
+IMPOSTOR = """\
+#!/bin/sh
+case "$*" in
+*/gpg) while [ "$1" != -o ]; do shift; done; cp /usr/share/keyrings/debian-archive-keyring.gpg "$2" ;;
+*) exec /usr/bin/curl "$@" ;;
+esac
+"""
+
+
+def test_docker_comes_from_docker_only_under_dockers_key(inside: Operator) -> None:
+    """The lab does not reach download.docker.com, and whoever answers in its place has another key."""
+    change(inside, "engine", source="docker-ce")
+    assert "could not be downloaded" in inside.run("bootstrap", code=1).stderr
+    inside.lab.guest(VMID, ["install", "-m", "755", "/dev/null", "/usr/local/bin/curl"])
+    inside.lab.guest(VMID, ["tee", "/usr/local/bin/curl"], stdin=IMPOSTOR)
+    try:
+        done = inside.run("bootstrap", code=1)
+    finally:
+        guest(inside, "rm /usr/local/bin/curl")
+        inside.write(mine)
+    assert "not Docker's 9DC858229FC7DD38854AE2D88D81803C0EBFCD88; nothing was installed" in done.stderr
+    assert guest(inside, "ls /etc/apt/sources.list.d").split() == ["debian.sources"]
+    assert guest(inside, "ls /etc/apt/keyrings") == ""
+
+
 def test_an_installation_that_was_killed_is_finished(inside: Operator) -> None:
     run = inside.start("bootstrap")
     until(lambda: "dpkg" in guest(inside, "ps -eo comm"), "dpkg at work")
