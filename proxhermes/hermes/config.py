@@ -23,7 +23,6 @@ from proxhermes.hermes.merge import ABSENT, Difference, Path, differences, leave
 
 NAME: Final = "config.yaml"
 _NEW: Final = "# Hermes' settings. proxhermes sets the keys that its inventory mentions and leaves all others alone.\n"
-_TEXT: Final = "tag:yaml.org,2002:str"
 
 
 class _AsItStands(VersionedResolver):
