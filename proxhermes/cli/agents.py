@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -118,19 +116,12 @@ def _each(
     applied: bool = True,
 ) -> list[dict[str, Any]]:
     """Do `work` for every agent in turn, holding its lock if it is to be changed; returns what `--json` prints."""
-    from proxhermes.runlock import agent_lock
-    from proxhermes.transport.doors import Doors
-
     results = []
     for agent in context.agents(wanted):
-        events = context.events.for_agent(agent.vmid)
-        node = context.inventory.nodes[agent.node]
-        lock = agent_lock(f"{node.api_host}:{node.api_port}", agent.node, agent.vmid) if applied else nullcontext()
-        with lock, Doors(node, events, agent.node) as doors:
-            changes = work(agent, doors, events)
-            result = _result(agent, changes, doors)
+        with context.doors(agent, locked=applied) as doors:
+            result = _result(agent, work(agent, doors, doors.events), doors)
         if not result["changes"]:
-            events.note("nothing to change" if applied else "nothing would change")
+            doors.events.note("nothing to change" if applied else "nothing would change")
         results.append(result)
     return results
 
@@ -157,6 +148,4 @@ def _as_dict(change: Change) -> dict[str, Any]:
 
 def _report(context: Context, results: list[dict[str, Any]]) -> None:
     if context.json:
-        from proxhermes.redaction import redacted
-
-        click.echo(json.dumps(redacted({"agents": results}), indent=2))
+        print_json({"agents": results})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from proxhermes.inventory import Inventory
     from proxhermes.inventory.models import Agent
     from proxhermes.runlog import RunLog
+    from proxhermes.transport.doors import Doors
 
 
 @dataclass
@@ -59,6 +62,20 @@ class Context:
             raise UsageError(f"no agent {', '.join(unknown)} in {self.inventory_path}; it has: {listing}")
         return [known[vmid] for vmid in dict.fromkeys(wanted or sorted(known))]
 
+    @contextmanager
+    def doors(self, agent: Agent, *, locked: bool = False) -> Iterator[Doors]:
+        """The doors of the agent's node, whose `events` carry its VMID. locked: no other run may change it meanwhile.
+
+        Raises ProxhermesError if another run holds the agent's lock.
+        """
+        from proxhermes.runlock import agent_lock
+        from proxhermes.transport.doors import Doors
+
+        node = self.inventory.nodes[agent.node]
+        lock = agent_lock(f"{node.api_host}:{node.api_port}", agent.node, agent.vmid) if locked else nullcontext()
+        with lock, Doors(node, self.events.for_agent(agent.vmid), agent.node) as doors:
+            yield doors
+
     @cached_property
     def log(self) -> RunLog:
         from proxhermes.runlog import RunLog
@@ -97,6 +114,13 @@ class Context:
         """Stop the display and close the log; safe to call twice."""
         while self._closers:
             self._closers.pop()()
+
+
+def print_json(data: Any) -> None:
+    """Write a command's result for a program to stdout, with secrets masked."""
+    from proxhermes.redaction import redacted
+
+    click.echo(json.dumps(redacted(data), indent=2, ensure_ascii=False))
 
 
 def _stop_on_ctrl_c(stop: threading.Event, events: Events) -> Callable[[], None]:

@@ -27,14 +27,10 @@ def destroy(context: Context, agents: tuple[int, ...], yes: bool, purge_data: bo
     from proxhermes.apply.destroy import apply_destroy
     from proxhermes.facts.container import read_container
     from proxhermes.plan.destroy import plan_destroy
-    from proxhermes.runlock import agent_lock
-    from proxhermes.transport.doors import Doors
 
     for agent in context.agents(agents):
-        events = context.events.for_agent(agent.vmid)
-        node = context.inventory.nodes[agent.node]
-        lock = agent_lock(f"{node.api_host}:{node.api_port}", agent.node, agent.vmid)
-        with lock, Doors(node, events, agent.node) as doors:
+        with context.doors(agent, locked=True) as doors:
+            events = doors.events
             with events.step(f"look at CT {agent.vmid} on {agent.node}"):
                 plan = plan_destroy(agent, read_container(doors.pve, agent.node, agent.vmid, events))
             context.quiet_display()

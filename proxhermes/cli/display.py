@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import click
 
@@ -14,6 +14,7 @@ from proxhermes.events import Event, Kind
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.spinner import Spinner
 
 _MARKS = {
     Kind.STEP_DONE: ("✔", "green"),
@@ -119,6 +120,7 @@ class LiveDisplay:
             get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True, screen=False
         )
         self._started = False
+        self._spinning: tuple[str, Spinner] | None = None
 
     def __call__(self, event: Event) -> None:
         with self._mutex:
@@ -151,16 +153,15 @@ class LiveDisplay:
     def _render(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.spinner import Spinner
         from rich.table import Table
         from rich.text import Text
 
         with self._mutex:
             steps, tail, bar = list(self._steps), list(self._tail), self._bar
         width = max(20, self._console.width - 4)
-        parts: list[Any] = []
+        parts: list[RenderableType] = []
         if steps:
-            parts.append(self._spinner_for(steps[-1], Spinner))
+            parts.append(self._spinner_for(steps[-1]))
         parts += [Text("  │ " + line[: width - 4], style="bright_black") for line in tail]
         if bar and bar[2]:
             row = Table.grid(padding=(0, 1))
@@ -168,12 +169,13 @@ class LiveDisplay:
             parts.append(row)
         return Group(*parts)
 
-    def _spinner_for(self, text: str, factory: Any) -> Any:
+    def _spinner_for(self, text: str) -> Spinner:
         """One spinner for one step: a new one for each frame would never turn."""
-        if getattr(self, "_spinner_text", None) != text:
-            self._spinner_text = text
-            self._spinner = factory("dots", text=f" {text} …", style="cyan")
-        return self._spinner
+        from rich.spinner import Spinner
+
+        if self._spinning is None or self._spinning[0] != text:
+            self._spinning = text, Spinner("dots", text=f" {text} …", style="cyan")
+        return self._spinning[1]
 
     def close(self) -> None:
         if self._started:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, common_options, json_option, pass_context
+from proxhermes.cli.context import Command, Context, common_options, json_option, pass_context, print_json
 
 if TYPE_CHECKING:
     from proxhermes.inventory import Inventory
@@ -39,10 +38,10 @@ def check(click_context: click.Context, context: Context) -> None:
     except InventoryError as error:
         if not context.json:
             raise
-        click.echo(json.dumps(_as_json(path, None, error), indent=2, ensure_ascii=False))
+        print_json(_as_json(path, None, error))
         click_context.exit(error.exit_code)
     if context.json:
-        click.echo(json.dumps(_as_json(path, read, None), indent=2, ensure_ascii=False))
+        print_json(_as_json(path, read, None))
         return
     for line in _summary(read):
         click.echo(line)
@@ -61,7 +60,7 @@ def schema() -> None:
     """
     from proxhermes.inventory.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_json(json_schema())
 
 
 def _summary(read: Inventory) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
 
 if TYPE_CHECKING:
     from proxhermes.status import AgentStatus, AgentSummary
@@ -24,14 +23,13 @@ def status(context: Context, agents: tuple[int, ...]) -> None:
     Asks only the API; `verify` looks inside.
     """
     from proxhermes.status import status as look
-    from proxhermes.transport.doors import Doors
 
     found = []
     for agent in context.agents(agents):
-        with Doors(context.inventory.nodes[agent.node], context.events.for_agent(agent.vmid), agent.node) as doors:
+        with context.doors(agent) as doors:
             found.append(look(agent, doors))
     if context.json:
-        click.echo(json.dumps({"agents": [asdict(each) for each in found]}, indent=2))
+        print_json({"agents": [asdict(each) for each in found]})
         return
     for each in found:
         click.echo("\n".join(_lines(each)))
@@ -66,20 +64,10 @@ def list_(context: Context) -> None:
         with Doors(inventory.nodes[name], context.events, name) as doors:
             rows += overview(tuple(inventory.agents.values()), name, doors.pve)
     if context.json:
-        click.echo(json.dumps({"agents": [asdict(row) for row in rows]}, indent=2))
+        print_json({"agents": [asdict(row) for row in rows]})
         return
     table = [("VMID", "HOSTNAME", "NODE", "STATE", "UP", "")]
-    table += [
-        (
-            str(r.vmid),
-            r.hostname,
-            r.node,
-            str(r.state),
-            _duration(r.uptime),
-            "" if r.in_inventory else "not in inventory",
-        )
-        for r in rows
-    ]
+    table += [(str(r.vmid), r.hostname, r.node, str(r.state), _duration(r.uptime), _remark(r)) for r in rows]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,8 +54,6 @@ def verify_agents(
     Raises VerificationFailed if a check failed.
     """
     from proxhermes.errors import VerificationFailed
-    from proxhermes.redaction import redacted
-    from proxhermes.transport.doors import Doors
     from proxhermes.verify.checks import CHECKS
     from proxhermes.verify.model import Verdict
     from proxhermes.verify.report import as_dict, as_junit
@@ -66,18 +64,13 @@ def verify_agents(
     wanted = frozenset(check.id for check in chosen)
     reports: list[Report] = []
     for agent in agents:
-        events = context.events.for_agent(agent.vmid)
-        with Doors(context.inventory.nodes[agent.node], events, agent.node) as doors:
-            scene = Scene(agent, doors, events, wanted)
-            try:
-                report = run_checks(scene, chosen, events)
-            finally:
-                scene.close()
+        with context.doors(agent) as doors, closing(Scene(agent, doors, doors.events, wanted)) as scene:
+            report = run_checks(scene, chosen, doors.events)
         reports.append(report)
         counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))
-        events.note(f"verified: {counts}")
+        doors.events.note(f"verified: {counts}")
     if context.json:
-        click.echo(json.dumps(redacted({**(before or {}), **as_dict(reports)}), indent=2))
+        print_json({**(before or {}), **as_dict(reports)})
     if junit:
         junit.write_text(as_junit(reports), encoding="utf-8")
     bad = [result.check.id for report in reports for result in report if result.failed]
