@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from proxhermes.apply.container import Up, apply_container, bring_up
+from proxhermes.apply.container import apply_container, bring_up
 from proxhermes.apply.guest import apply_engine, apply_hermes
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events, Kind
 from proxhermes.facts import preflight
 from proxhermes.facts.container import ContainerFacts, read_container
-from proxhermes.facts.guest import GuestFacts, read
+from proxhermes.facts.guest import GuestFacts, read_guest
 from proxhermes.facts.host import read_host
 from proxhermes.facts.templates import read_templates
 from proxhermes.hermes import wanted
@@ -27,7 +27,7 @@ from proxhermes.plan.container import ContainerPlan, plan_container, refuse_fore
 from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
-from proxhermes.plan.model import Change, Door
+from proxhermes.plan.model import Change, Door, pending
 from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
@@ -62,14 +62,16 @@ class InnerPlan:
     def changes(self) -> tuple[Change, ...]:
         return (*self.engine.changes, *self.hermes.changes)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.engine.notes, *self.hermes.notes)
 
-def pending(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Those changes that are going to be carried out."""
-    return tuple(change for change in changes if change.blocked is None)
 
+def show(changes: Iterable[Change], notes: Iterable[str], events: Events) -> None:
+    """Tell every change before it happens, with the door that it goes through and the command where there is one.
 
-def show(changes: Iterable[Change], events: Events) -> None:
-    """Tell every change before it happens, with the door that it goes through and the command where there is one."""
+    notes: what the operator should know besides; told as warnings, after the changes.
+    """
     for change in changes:
         if change.blocked:
             events.warning(f"{change.subject}: {change.before} stays, not {change.after}: {change.blocked}")
@@ -82,6 +84,8 @@ def show(changes: Iterable[Change], events: Events) -> None:
             layer=change.layer.value,
             effect=change.effect.name.lower(),
         )
+    for note in notes:
+        events.warning(note)
 
 
 def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> OuterPlan:
@@ -96,20 +100,19 @@ def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bo
     return OuterPlan(facts, container, host)
 
 
-def create(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[OuterPlan, Up]:
+def create(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> OuterPlan:
     """Bring the container and the node to what the inventory says, and the container up.
 
-    Returns what was planned, all of it done, and where the container is reached.
+    Returns what was planned, all of it done.
     """
     plan = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    show(plan.changes, events)
-    for note in plan.notes:
-        events.note(note)
+    show(plan.changes, plan.notes, events)
     if pending(plan.changes):
         _preflight(agent, plan, doors, events)
         apply_container(agent, plan.container, doors, events)
         apply_host(agent, plan.host, doors, events)
-    return plan, bring_up(agent, plan.container, plan.host, doors, events)
+    bring_up(agent, plan.container, plan.host, doors, events)
+    return plan
 
 
 def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> None:
@@ -134,19 +137,22 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
 def plan_all(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
     """What `create` and `bootstrap` would change, with nothing changed. Shows it."""
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    facts = None
-    if outer.facts.running:
-        with events.step(f"look into CT {agent.vmid}"):
-            facts = read(agent, doors.guest(agent.vmid), wanted.litellm_key(agent))
-    inner = plan_inner(agent, facts)
-    _tell((*outer.changes, *inner.changes), (*outer.notes, *inner.engine.notes, *inner.hermes.notes), events)
-    return (*outer.changes, *inner.changes)
+    inner = _look_into(agent, doors, events) if outer.facts.running else plan_inner(agent, None)
+    changes = (*outer.changes, *inner.changes)
+    show(changes, (*outer.notes, *inner.notes), events)
+    return changes
 
 
 def plan_inner(agent: Agent, facts: GuestFacts | None) -> InnerPlan:
     """Plan Docker and Hermes. facts: None for a container that is not there or not running yet."""
-    hermes = plan_hermes(agent, facts, wanted.environment(agent), secrets.token_hex(32))
-    return InnerPlan(plan_engine(agent, facts), hermes)
+    engine = plan_engine(agent, facts)
+    return InnerPlan(engine, plan_hermes(agent, facts, wanted.environment(agent), secrets.token_hex(32)))
+
+
+def _look_into(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+    """Read the guest in one round trip, and plan."""
+    with events.step(f"look into CT {agent.vmid}"):
+        return plan_inner(agent, read_guest(agent, doors.guest(agent.vmid), wanted.litellm_key(agent)))
 
 
 def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
@@ -166,23 +172,17 @@ def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
 
 def _bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
-    environment, key = wanted.environment(agent), wanted.litellm_key(agent)
-    guest = doors.guest(agent.vmid)
-    looking = f"look into CT {agent.vmid}"
-    with events.step(looking):
-        facts = read(agent, guest, key)
-        engine = plan_engine(agent, facts)
-        # What LiteLLM refuses, or a broken file, stops the run before anything is touched.
-        hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
-    _tell(engine.changes, engine.notes, events)
-    if engine.needed:
-        apply_engine(agent, engine, guest, events)
-        with events.step(looking):  # with curl there now, LiteLLM can be asked, too
-            facts = read(agent, guest, key)
-            hermes = plan_hermes(agent, facts, environment, secrets.token_hex(32))
-    _tell(hermes.changes, hermes.notes, events)
-    apply_hermes(agent, hermes, guest, events)
-    return InnerPlan(engine, hermes)
+    wanted.environment(agent)  # what it lacks is told before the guest is asked
+    # What LiteLLM refuses, or a broken file, stops the run here, before anything is touched.
+    plan = _look_into(agent, doors, events)
+    show(plan.engine.changes, plan.engine.notes, events)
+    if plan.engine.needed:
+        apply_engine(agent, plan.engine, doors.guest(agent.vmid), events)
+        # With curl there now, LiteLLM can be asked, too.
+        plan = replace(plan, hermes=_look_into(agent, doors, events).hermes)
+    show(plan.hermes.changes, plan.hermes.notes, events)
+    apply_hermes(agent, plan.hermes, doors.guest(agent.vmid), events)
+    return plan
 
 
 def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
@@ -191,11 +191,5 @@ def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = Fal
     Secrets are looked up first: one that is missing should not be found out once the container is made.
     """
     wanted.environment(agent)
-    outer, _ = create(agent, doors, events, take_ownership=take_ownership)
+    outer = create(agent, doors, events, take_ownership=take_ownership)
     return (*outer.changes, *_bootstrap(agent, doors, events).changes)
-
-
-def _tell(changes: Iterable[Change], notes: Iterable[str], events: Events) -> None:
-    show(changes, events)
-    for note in notes:
-        events.warning(note)

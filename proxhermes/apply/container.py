@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from proxhermes.apply.waiting import standing, wait_for
 from proxhermes.errors import ApiError, ProxhermesError, Refused
@@ -31,15 +30,6 @@ ADDRESS_S: Final = 120.0
 
 _downloading = threading.Lock()
 """Agents are made side by side; two downloads of one template would spoil each other's file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """A container that runs. fresh: it was booted just now. addresses: net0's, without link-local ones."""
-
-    addresses: tuple[str, ...]
-    init_pid: int | None
-    fresh: bool
 
 
 def apply_container(agent: Agent, plan: ContainerPlan, doors: Doors, events: Events) -> None:
@@ -127,7 +117,7 @@ def _update(plan: ContainerPlan, pve: Pve, events: Events) -> None:
         events.change(f"grew the root disk to {plan.grow}", subject="rootfs: size")
 
 
-def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, events: Events) -> Up:
+def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, events: Events) -> None:
     """Seal what was done, start the container or reboot it if something waits for a boot, and wait for its address.
 
     Nothing is asked and nothing is done if both plans were empty and it runs.
@@ -139,13 +129,13 @@ def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, ev
     if plan.start:
         with events.step(f"start CT {plan.vmid}"), standing(events, f"CT {plan.vmid} is set up, but not started"):
             _start(plan, pve, events)
-        return _reached(agent, plan, pve, events, other_than=None)
+        _reach(agent, plan, pve, events)
+        return
     waiting = pending_of(pve.get(f"{plan.base}/pending")) if changed or plan.reboot else {}
     if due := sorted(key for key in waiting if MANAGED.fullmatch(key)):
-        return _reboot(agent, plan, due, pve, events)
-    if not plan.addresses:
-        return _reached(agent, plan, pve, events, other_than=None, fresh=False)
-    return Up(plan.addresses, plan.init_pid, fresh=False)
+        _reboot(agent, plan, due, pve, events)
+    elif not plan.addresses:
+        _reach(agent, plan, pve, events)
 
 
 def _start(plan: ContainerPlan, pve: Pve, events: Events) -> None:
@@ -185,7 +175,7 @@ def _seal(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: E
         events.change(f"protected CT {plan.vmid}", subject="protection")
 
 
-def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events: Events) -> Up:
+def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events: Events) -> None:
     before = pve.get(f"{plan.base}/status/current").get("pid")
     why = ", ".join(due)
     with (
@@ -194,24 +184,22 @@ def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events:
     ):
         upid = pve.post(f"{plan.base}/status/reboot", timeout=SHUTDOWN_S)
         _task(pve, upid, f"rebooting CT {plan.vmid}", SHUTDOWN_S + START_S, events)
-        up = _reached(agent, plan, pve, events, other_than=int(before) if before else None)
+        _reach(agent, plan, pve, events, other_than=int(before) if before else None)
     events.change(f"rebooted CT {plan.vmid}", subject="status")
-    return up
 
 
-def _reached(
-    agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other_than: int | None, fresh: bool = True
-) -> Up:
+def _reach(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other_than: int | None = None) -> None:
     """Wait until the container runs, with an init other than `other_than`, and has an address on net0."""
     doing = f"waiting for CT {plan.vmid} to come up"
 
-    def booted() -> int | None:
+    def booted() -> Literal[True] | None:
         status = pve.get(f"{plan.base}/status/current")
         pid = int(status.get("pid") or 0)
-        return pid if status.get("status") == "running" and (other_than is None or pid not in (0, other_than)) else None
+        another = other_than is None or pid not in (0, other_than)
+        return True if status.get("status") == "running" and another else None
 
     what = f"CT {plan.vmid} to run" if other_than is None else f"another boot of CT {plan.vmid}"
-    pid = wait_for(booted, what, timeout=START_S, doing=doing, hint=f"look at it on the node: pct status {plan.vmid}")
+    wait_for(booted, what, timeout=START_S, doing=doing, hint=f"look at it on the node: pct status {plan.vmid}")
     hwaddr = parse(str(pve.get(f"{plan.base}/config", current=1)["net0"])).get("hwaddr")
     dhcp = agent.network.ip == "dhcp"
 
@@ -238,4 +226,3 @@ def _reached(
             else f"look inside: pct exec {plan.vmid} -- ip addr",
         )
     events.note(f"CT {plan.vmid} is up at {addresses[0]}")
-    return Up(addresses, pid, fresh)

@@ -41,7 +41,7 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import create as stage
 
-        return stage(agent, doors, events, take_ownership=take_ownership)[0].changes
+        return stage(agent, doors, events, take_ownership=take_ownership).changes
 
     _report(context, _each(context, agents, work))
 

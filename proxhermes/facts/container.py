@@ -28,7 +28,7 @@ class ContainerFacts:
 
     held_by: what has the VMID though this node has no such container ("a guest on another node"), None if it is free.
     pending: by option, the value that the next boot brings; None where the next boot removes the option.
-    init_pid: of the running container's init on the node: another one means another boot. uptime: seconds.
+    uptime: seconds.
     """
 
     node: str
@@ -41,7 +41,6 @@ class ContainerFacts:
     pending: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
     running: bool = False
     lock: str | None = None
-    init_pid: int | None = None
     uptime: int = 0
     addresses: tuple[str, ...] = ()
 
@@ -88,7 +87,6 @@ def read_container(pve: Pve, node: str, vmid: int, events: Events) -> ContainerF
         pending=MappingProxyType(pending),
         running=running,
         lock=config.get("lock"),
-        init_pid=int(status["pid"]) if running and status.get("pid") else None,
         uptime=int(status.get("uptime") or 0),
     )
     if not running:

@@ -91,7 +91,7 @@ class GuestFacts:
         return parse_state(self.content("state"))
 
 
-def read(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
+def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
     """Ask the guest. key: LiteLLM's, sent as a file in the bundle; None: LiteLLM is not asked.
 
     Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.

@@ -36,7 +36,7 @@ class ContainerPlan:
     block: our part of the notes, if it has to be written. It is written last: until then the old one tells the next
     run which mounts are ours, should this one be cut off. protect: set the protection, last as well.
     grow: new size of the root disk ("32G"). start: it is not running. reboot: something of ours waits for a boot.
-    addresses, init_pid: of the container as it runs now.
+    addresses: of the container as it runs now.
     """
 
     node: str
@@ -52,7 +52,6 @@ class ContainerPlan:
     start: bool = False
     reboot: bool = False
     addresses: tuple[str, ...] = ()
-    init_pid: int | None = None
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -234,7 +233,6 @@ def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
         start=not facts.running,
         reboot=facts.running and bool(waiting),
         addresses=facts.addresses,
-        init_pid=facts.init_pid,
         changes=(*changes, *noted, *protection, *disk, *_fixed(agent, current), *_boot(agent, facts, waiting)),
         notes=(f"the next boot also applies what somebody else left pending: {', '.join(foreign)}",) if foreign else (),
     )

@@ -13,7 +13,7 @@ from proxhermes.hermes import daemon
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import ABSENT
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.plan.model import Change, Door, Effect, Layer, pending
 
 Source = Literal["distro", "docker-ce"]
 
@@ -39,7 +39,7 @@ class EnginePlan:
 
     @property
     def needed(self) -> bool:
-        return any(change.blocked is None for change in self.changes)
+        return bool(pending(self.changes))
 
 
 def plan_engine(agent: Agent, facts: GuestFacts | None) -> EnginePlan:

@@ -17,7 +17,7 @@ from proxhermes.hermes import compose, config, env, layout, litellm, messaging, 
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import ABSENT, Difference, leaves
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer, worst
+from proxhermes.plan.model import Change, Door, Effect, Layer, pending, worst
 
 _CONTEXT: Final = ("model", "context_length")
 _SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|key)$", re.IGNORECASE)
@@ -48,7 +48,7 @@ class HermesPlan:
 
     @property
     def needed(self) -> bool:
-        return any(change.blocked is None for change in self.changes)
+        return bool(pending(self.changes))
 
 
 def plan_hermes(agent: Agent, facts: GuestFacts | None, environment: wanted.Environment, fresh_key: str) -> HermesPlan:

@@ -52,6 +52,11 @@ class Change:
     blocked: str | None = None
 
 
+def pending(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Those changes that are going to be carried out."""
+    return tuple(change for change in changes if change.blocked is None)
+
+
 def worst(changes: Iterable[Change]) -> Effect:
     """The strongest effect among changes that are carried out; NONE for none."""
-    return max((change.effect for change in changes if change.blocked is None), default=Effect.NONE)
+    return max((change.effect for change in pending(changes)), default=Effect.NONE)

@@ -84,7 +84,7 @@ def test_a_running_container_takes_four_reads() -> None:
         }
     )
     assert len(pve.calls) == 4
-    assert (facts.exists, facts.running, facts.init_pid, facts.uptime) == (True, True, 4711, 60)
+    assert (facts.exists, facts.running, facts.uptime) == (True, True, 60)
     assert facts.addresses == ("10.1.10.194",)
     assert facts.hwaddr == "BC:24:11:AE:B0:13"
     assert facts.lxc == (("lxc.idmap", "u 0 200000 65536"),)
@@ -97,7 +97,7 @@ def test_a_stopped_container_is_not_asked_for_addresses() -> None:
         {f"{BASE}/config": CONFIG, f"{BASE}/pending": [], f"{BASE}/status/current": {"status": "stopped"}}
     )
     assert len(pve.calls) == 3
-    assert not facts.running and facts.init_pid is None and facts.addresses == ()
+    assert not facts.running and facts.addresses == ()
 
 
 def test_a_missing_container_whose_vmid_is_free() -> None:

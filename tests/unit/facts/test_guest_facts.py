@@ -109,7 +109,7 @@ def test_a_docker_that_does_not_answer_is_there_with_its_error() -> None:
 
 def test_the_key_travels_as_a_file_for_curl(make_agent: Any) -> None:
     fake = FakeGuest(CommandResult(0, OUTPUT, ""))
-    guest.read(make_agent(), fake, Secret('sk-"quoted"\\'))  # type: ignore[arg-type]
+    guest.read_guest(make_agent(), fake, Secret('sk-"quoted"\\'))  # type: ignore[arg-type]
     content, mode = fake.bundle["litellm.curl"]
     assert content == b'header = "Authorization: Bearer sk-\\"quoted\\"\\\\"\n'
     assert mode == 0o600
@@ -129,7 +129,7 @@ def test_the_key_travels_as_a_file_for_curl(make_agent: Any) -> None:
 )
 def test_no_failure_carries_what_the_script_printed(make_agent: Any, result: Any) -> None:
     with pytest.raises(CommandFailed) as caught:
-        guest.read(make_agent(), FakeGuest(result), None)  # type: ignore[arg-type]
+        guest.read_guest(make_agent(), FakeGuest(result), None)  # type: ignore[arg-type]
     assert encoded("A=1\n") not in repr(vars(caught.value))
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -148,6 +148,6 @@ def test_a_guest_that_is_too_slow_leaves_no_fact_in_the_log(make_agent: Any) -> 
 
     slow: Any = Slow()
     with pytest.raises(DeadlineExceeded) as caught:
-        guest.read(make_agent(), slow, None)
+        guest.read_guest(make_agent(), slow, None)
     assert caught.value.log == (waiting,)
     assert caught.value.__suppress_context__

@@ -44,9 +44,7 @@ def as_proxmox_has_it(agent: Agent, **differing: str | None) -> ContainerFacts:
         "description": notes.render(agent) + "\n",
     }
     present = {key: value for key, value in (config | differing).items() if value is not None}
-    return ContainerFacts(
-        "gihyeon", 118, True, config=present, digest="d1", running=True, init_pid=1, addresses=("10.1.10.50",)
-    )
+    return ContainerFacts("gihyeon", 118, True, config=present, digest="d1", running=True, addresses=("10.1.10.50",))
 
 
 def test_a_new_container(make_agent: MakeAgent) -> None:
@@ -100,7 +98,7 @@ def test_no_template(make_agent: MakeAgent) -> None:
 def test_nothing_to_do(make_agent: MakeAgent) -> None:
     agent = make_agent()
     plan = plan_container(agent, as_proxmox_has_it(agent))
-    assert plan == ContainerPlan("gihyeon", 118, digest="d1", addresses=("10.1.10.50",), init_pid=1)
+    assert plan == ContainerPlan("gihyeon", 118, digest="d1", addresses=("10.1.10.50",))
 
 
 @pytest.mark.parametrize(
