@@ -49,6 +49,11 @@ def wants_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def label(text: str, tint: str) -> str:
+    """The word at the head of a message on stderr, bold and coloured where that is welcome (click asks nobody)."""
+    return click.style(text, fg=tint, bold=True) if wants_color(sys.stderr) else text
+
+
 def visible(event: Event, level: int) -> bool:
     """Whether an event is shown at a level: -1 quiet, 0 normal, 1 and more verbose."""
     match event.kind:

@@ -8,6 +8,7 @@ import traceback
 import click
 
 from proxhermes.cli.context import Context
+from proxhermes.cli.display import label
 from proxhermes.errors import Interrupted, ProxhermesError, VerificationFailed
 from proxhermes.redaction import redact
 
@@ -33,7 +34,7 @@ def show_failure(error: BaseException, context: Context) -> int:
     if context.debug:
         click.echo(redact(trace), err=True)
     head, *rest = [redact(line) for line in lines]
-    click.echo(click.style("Error: ", fg="red", bold=True) + head, err=True)
+    click.echo(label("Error: ", "red") + head, err=True)
     for line in rest:
         click.echo("  " + line, err=True)
     if log_path and not isinstance(error, Interrupted | VerificationFailed) and code != 2:

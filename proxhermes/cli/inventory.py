@@ -29,6 +29,7 @@ def check(click_context: click.Context, context: Context) -> None:
 
     Nothing is contacted, and no secret is looked up. Exit code 0, or 2 if there is a mistake.
     """
+    from proxhermes.cli.display import label
     from proxhermes.inventory import load
     from proxhermes.inventory.problems import InventoryError
 
@@ -46,7 +47,7 @@ def check(click_context: click.Context, context: Context) -> None:
     for line in _summary(read):
         click.echo(line)
     for warning in read.warnings:
-        click.echo(click.style("Warning: ", fg="yellow") + str(warning), err=True)
+        click.echo(label("Warning: ", "yellow") + str(warning), err=True)
 
 
 @inventory.command(cls=Command)
@@ -94,9 +95,10 @@ def _container(agent: Agent) -> str:
 
 
 def _service(agent: Agent) -> str:
-    platforms = [name for name in type(agent.messaging).model_fields if getattr(agent.messaging, name) is not None]
+    from proxhermes.hermes.messaging import enabled
+
     model = f"{agent.litellm.model} at {agent.litellm.base_url}"
-    return f"{agent.hermes.image}, {model}, {'+'.join(platforms) or 'no messaging'}"
+    return f"{agent.hermes.image}, {model}, {'+'.join(enabled(agent.messaging)) or 'no messaging'}"
 
 
 def _as_json(path: Path, read: Inventory | None, error: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from pathlib import Path
 
@@ -74,6 +75,25 @@ def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     _with(monkeypatch, fail)
     assert main.run_with(["try", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("no_color", "red"), [("", True), ("1", False)])
+def test_no_color_holds_for_errors_too(no_color: str, red: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def fail(_: Context) -> None:
+        raise ProxhermesError("it broke")
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    _with(monkeypatch, fail)
+    assert main.run_with(["try"]) == 1
+    assert "it broke" in terminal.getvalue()
+    assert ("\x1b[" in terminal.getvalue()) is red
 
 
 def test_usage_errors_end_with_2_and_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
