@@ -100,6 +100,10 @@ RULES: Final = (
         "  ip -br link show type bridge",
     ),
     Rule(
+        r"pool '(?P<pool>[^']+)' does not exist",
+        "`pool` in the inventory names a pool that the cluster does not have; to make it: pveum pool add {pool}",
+    ),
+    Rule(
         r"storage '(?P<storage>[^']+)' does not exist",
         "the node has no storage {storage}: `disk.storage` and `template_storage` name one that `pvesm status` shows",
     ),

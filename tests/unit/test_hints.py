@@ -46,6 +46,7 @@ ADVICE = [
     (api("no such cluster node 'other'"), "`nodes:`"),
     (api("Configuration file 'nodes/gihyeon/lxc/118.conf' does not exist"), "no container 118 on gihyeon"),
     (task("bridge 'vmbr9' does not exist"), "network.bridge"),
+    (denied("pool 'agents' does not exist"), "pveum pool add agents"),
     (api("storage 'nostore' does not exist"), "no storage nostore"),
     (task("unable to create CT 118 - volume 'local:vztmpl/nosuch_1_amd64.tar.gz' does not exist"), "pveam list"),
     (api("unable to use volume local:iso/x.iso - content type needs to be 'vztmpl'"), "container template"),
