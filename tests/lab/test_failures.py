@@ -7,6 +7,7 @@ test_bootstrap.py.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,24 @@ def test_a_secret_that_is_not_there(small: Operator) -> None:
     small.write(lost)
     done = small.run("up", code=2)
     refused(small, done, "NO_SUCH_VARIABLE")
+
+
+def test_ctrl_c_stops_at_the_next_safe_point_and_says_where(small: Operator) -> None:
+    run = small.start("create")
+    assert run.stderr is not None
+    told = [next(line for line in run.stderr if f"created CT {VMID}" in line)]
+    run.send_signal(signal.SIGINT)
+    told += run.stderr
+    assert run.wait(60) == 130
+    assert "! stopping at the next safe point" in "".join(told)
+    assert told[-1].startswith("Error: stopped as asked, after “")
+    assert "the same command goes on from here" in told[-1]
+    assert "status: stopped" in small.lab.run(["pct", "status", str(VMID)]).stdout
+    try:
+        small.run("create")
+        assert "nothing to change" in small.run("create").stderr
+    finally:
+        small.run("destroy", str(VMID), "--yes", "--purge-data", "--yes-purge-data")
 
 
 def test_a_foreign_container_is_left_alone(small: Operator) -> None:

@@ -82,3 +82,24 @@ def test_a_kernel_without_a_file_system_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(preflight.shutil, "which", lambda _: None)
     with pytest.raises(LabError, match="a kernel with nosuchfs"):
         preflight.require_file_system("nosuchfs")
+
+
+@pytest.mark.parametrize(
+    ("system", "uid", "named", "not_named"),
+    [
+        ("Linux", 1000, "root", "Debian"),
+        ("Darwin", 0, "a Debian machine", "root:"),
+        ("Darwin", 501, "; and root:", None),
+    ],
+)
+def test_without_root_or_on_another_system_it_says_what_it_needs(
+    system: str, uid: int, named: str, not_named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight.platform, "system", lambda: system)
+    monkeypatch.setattr(preflight.Path, "exists", lambda path: str(path) == "/etc/debian_version")
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: uid)
+    monkeypatch.setattr(preflight, "run", lambda *_, **__: pytest.fail("it did something all the same"))
+    with pytest.raises(LabError, match="the lab needs ") as caught:
+        preflight.check(lambda _: None)
+    assert named in str(caught.value)
+    assert not_named is None or not_named not in str(caught.value)
