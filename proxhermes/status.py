@@ -95,12 +95,8 @@ def status_of(agent: Agent, facts: ContainerFacts) -> AgentStatus:
 
 def bind_mounts(facts: ContainerFacts) -> tuple[tuple[str, str], ...]:
     """Host folder and guest path of each bind mount in force."""
-    found = []
-    for key, text in sorted(facts.config.items()):
-        if key.startswith("mp") and text.startswith("/"):
-            words = properties.parse(text, "volume")
-            found.append((words["volume"], words.get("mp", "")))
-    return tuple(found)
+    points = properties.mount_points(facts.config).values()
+    return tuple((point["volume"], point.get("mp", "")) for point in points if point["volume"].startswith("/"))
 
 
 def overview(agents: Sequence[Agent], node: str, pve: Pve) -> tuple[AgentSummary, ...]:

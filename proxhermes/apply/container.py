@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from proxhermes.apply.waiting import standing, wait_for
+from proxhermes.apply.telling import standing
+from proxhermes.apply.waiting import wait_for
 from proxhermes.errors import ApiError, ProxhermesError, Refused
 from proxhermes.events import Events
 from proxhermes.facts.container import addresses_of, pending_of

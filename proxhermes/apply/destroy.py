@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxhermes.apply.waiting import standing, wait_for
+from proxhermes.apply.telling import standing, tell
+from proxhermes.apply.waiting import wait_for
 from proxhermes.errors import ApiError, Refused
 from proxhermes.events import Events
 from proxhermes.plan.destroy import DestroyPlan
+from proxhermes.plan.model import Door
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
 
@@ -87,15 +89,13 @@ def _purge(plan: DestroyPlan, doors: Doors, events: Events) -> None:
 
     def line(text: str) -> None:
         kind, _, told = text.partition(": ")
-        if kind == "changed":
-            events.change(told, door="root")
-        elif kind == "absent":
+        if kind == "absent":
             events.note(f"{told} is not there (is everything mounted that should be?)")
         elif kind == "left":
             left.append(told)
             events.warning(told)
-        elif text.strip():
-            events.line(text)
+        else:
+            tell(text, Door.ROOT, events)
 
     doing = f"removing the host folders of CT {plan.vmid} on {plan.node}"
     with events.step(doing):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.apply.waiting import standing
+from proxhermes.apply.telling import standing, tell
 from proxhermes.errors import CommandFailed, Refused
 from proxhermes.events import Events
 from proxhermes.facts.guest import parse
+from proxhermes.hermes import messaging
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine import EnginePlan
 from proxhermes.plan.hermes import HermesPlan
-from proxhermes.plan.model import Effect
+from proxhermes.plan.model import Door, Effect
 from proxhermes.plan.traps import advice
 from proxhermes.transport.scripts import script
 
@@ -94,7 +95,12 @@ def _run(
     guest: Guest, bundle: Bundle, entry: str, args: Sequence[str], events: Events, *, timeout: float, doing: str
 ) -> CommandResult:
     """Run it with its lines told as they come. A failure carries what was said, and the advice for a known trap."""
-    result = guest.run(bundle, entry, args, timeout=timeout, check=False, doing=doing, on_line=_listener(events))
+
+    def line(text: str) -> None:
+        if not text.startswith(("gateway.", "file.")):  # facts are not for the eye
+            tell(text, Door.GUEST, events)
+
+    result = guest.run(bundle, entry, args, timeout=timeout, check=False, doing=doing, on_line=line)
     if result.ok:
         return result
     said = [line for line in result.stderr.splitlines() if line.strip()]
@@ -109,25 +115,10 @@ def _run(
     )
 
 
-def _listener(events: Events) -> Callable[[str], None]:
-    """Tells `changed: …` as changes and other lines as progress; facts are not for the eye."""
-
-    def line(text: str) -> None:
-        told, mark, change = text.partition("changed: ")
-        if mark and not told:
-            events.change(change, door="guest")
-        elif text.strip() and not text.startswith(("gateway.", "file.")):
-            events.line(text)
-
-    return line
-
-
-def _tell_platforms(state: dict[str, Any], platforms: Sequence[str], events: Events) -> None:
+def _tell_platforms(state: Mapping[str, Any], platforms: Sequence[str], events: Events) -> None:
     """Warn of every platform that should be connected and is not."""
-    known = state.get("platforms")
-    for platform in platforms:
-        entry = known.get(platform) if isinstance(known, dict) else None
-        entry = entry if isinstance(entry, dict) else {}
-        if entry.get("state") != "connected":
-            why = entry.get("error_message") or entry.get("error_code") or "no reason given"
-            events.warning(f"{platform} is not connected ({entry.get('state', 'unknown')}): {why}")
+    known = messaging.standings(state)
+    for name in platforms:
+        platform = known.get(name, messaging.Standing("unknown"))
+        if not platform.connected:
+            events.warning(f"{name} is not connected ({platform.state}): {platform.error or 'no reason given'}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxhermes.apply.waiting import standing
+from proxhermes.apply.telling import standing, tell
 from proxhermes.events import Events
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.host import HostPlan
+from proxhermes.plan.model import Door
 from proxhermes.transport import pct
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
@@ -46,11 +47,7 @@ def apply_host(agent: Agent, plan: HostPlan, doors: Doors, events: Events) -> No
     doing = f"preparing the folders and mounts of CT {plan.vmid} on {plan.node}"
 
     def line(text: str) -> None:
-        told, mark, change = text.partition("changed: ")
-        if mark and not told:
-            events.change(change.partition(" --digest ")[0], door="root")
-        elif text.strip():
-            events.line(text)
+        tell(text.partition(" --digest ")[0], Door.ROOT, events)
 
     with events.step(doing), standing(events, f"CT {agent.vmid} does not have all of its folders and mounts yet"):
         doors.ssh.run(apply_command(plan, digest), timeout=DEADLINE_S, doing=doing, on_line=line)

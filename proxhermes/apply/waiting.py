@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from proxhermes.errors import DeadlineExceeded
-from proxhermes.events import Events
 
 T = TypeVar("T")
 POLL_S: Final = 0.5
@@ -27,13 +25,3 @@ def wait_for(look: Callable[[], T | None], what: str, *, timeout: float, doing: 
         if time.monotonic() >= deadline:
             raise DeadlineExceeded(f"waited {timeout:.0f} s for {what} in vain", doing=doing, hint=hint)
         time.sleep(POLL_S)
-
-
-@contextmanager
-def standing(events: Events, where: str) -> Iterator[None]:
-    """If the work inside breaks off, say where it stands: `where` is a sentence without its full stop."""
-    try:
-        yield
-    except BaseException:
-        events.note(f"{where}; the same command goes on from there")
-        raise

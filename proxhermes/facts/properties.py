@@ -12,6 +12,8 @@ from typing import Final
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 GIB: Final = 1 << 30
+MOUNT_POINT: Final = re.compile(r"mp\d+")
+"""Name of the option of a mount point."""
 
 
 def parse(text: str, default_key: str | None = None) -> dict[str, str]:
@@ -60,6 +62,11 @@ def size_text(size: int) -> str:
 def flag(value: object) -> bool:
     """A Proxmox boolean as the API or a configuration file gives it; absent is False."""
     return str(value).strip().lower() in ("1", "true", "yes", "on")
+
+
+def mount_points(config: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The mount points `mpN` of a configuration, sorted by name, each as its properties: `volume`, `mp`, `ro`, …"""
+    return {key: parse(config[key], "volume") for key in sorted(config) if MOUNT_POINT.fullmatch(key)}
 
 
 def tag_set(text: str) -> frozenset[str]:

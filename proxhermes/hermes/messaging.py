@@ -6,11 +6,36 @@ and `platforms.NAME` in config.yaml, where alone the address of another Bot API 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from proxhermes.inventory.messaging import Messaging, Platform
 from proxhermes.inventory.secrets import SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a platform stands, in the gateway's words; error: the reason that it gave, if any."""
+
+    state: str
+    error: str | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self.state == "connected"
+
+
+def standings(gateway_state: Mapping[str, Any]) -> dict[str, Standing]:
+    """The platforms in a gateway_state.json, parsed. The agent may write that file, so its form is not trusted."""
+    told = gateway_state.get("platforms")
+    entries = told.items() if isinstance(told, dict) else ()
+    return {name: _standing(entry) for name, entry in entries if isinstance(entry, dict)}
+
+
+def _standing(entry: Mapping[str, Any]) -> Standing:
+    error = entry.get("error_message") or entry.get("error_code")
+    return Standing(str(entry.get("state") or "unknown"), str(error) if error else None)
 
 
 def enabled(messaging: Messaging) -> tuple[str, ...]:

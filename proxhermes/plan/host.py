@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,7 +17,6 @@ from proxhermes.plan.model import Change, Door, Effect, Layer
 
 NEW_FOLDER_MODE = 0o755
 _NETWORK_STORAGE = ("nfs", "cifs", "cephfs", "glusterfs")
-_MOUNT_POINT = re.compile(r"mp\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def plan_host(agent: Agent, container: ContainerFacts, host: HostFacts, *, take_
             changes.append(change)
     options, delete, settings = _settings(agent, container)
     changes += settings
-    touched = [key for key in (*options, *delete) if _MOUNT_POINT.fullmatch(key)]
+    touched = [key for key in (*options, *delete) if properties.MOUNT_POINT.fullmatch(key)]
     return HostPlan(
         node=agent.node,
         vmid=agent.vmid,
@@ -190,7 +188,7 @@ def _settings(agent: Agent, container: ContainerFacts) -> tuple[dict[str, str], 
     options: dict[str, str] = {}
     if features := _features(agent, current.get("features", "")):
         options["features"] = features
-    used = {key for key in {*container.config, *container.pending, *current} if _MOUNT_POINT.fullmatch(key)}
+    used = {key for key in {*container.config, *container.pending, *current} if properties.MOUNT_POINT.fullmatch(key)}
     for mount in agent.mounts:
         key = _slot(mount, current)
         if key is not None and same_mount(current[key], mount_text(mount)):
@@ -241,30 +239,27 @@ def mount_text(mount: Mount, current: str | None = None) -> str:
 
 def same_mount(one: str, other: str) -> bool:
     """Whether two mount points mean the same, as far as the inventory can say it."""
-    return _mount_meaning(one) == _mount_meaning(other)
+    return _meaning(properties.parse(one, "volume")) == _meaning(properties.parse(other, "volume"))
 
 
-def _mount_meaning(text: str) -> tuple[str, str, bool]:
-    words = properties.parse(text, "volume")
-    source, target = (words.get(key, "").rstrip("/") for key in ("volume", "mp"))
-    return source, target, properties.flag(words.get("ro"))
+def _meaning(point: Mapping[str, str]) -> tuple[str, str, bool]:
+    """Source, guest path, and whether it is read-only."""
+    source, target = (point.get(key, "").rstrip("/") for key in ("volume", "mp"))
+    return source, target, properties.flag(point.get("ro"))
 
 
 def _slot(mount: Mount, current: Mapping[str, str]) -> str | None:
     """The mount point that the container already has at the mount's guest path."""
-    for key in sorted(current):
-        if _MOUNT_POINT.fullmatch(key) and _mount_meaning(current[key])[1] == mount.guest:
-            return key
-    return None
+    points = properties.mount_points(current).items()
+    return next((key for key, point in points if _meaning(point)[1] == mount.guest), None)
 
 
 def _binds(current: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """The bind mounts of a configuration: option, host folder, guest path."""
-    for key in sorted(current):
-        if _MOUNT_POINT.fullmatch(key):
-            host, guest, _ = _mount_meaning(current[key])
-            if host.startswith("/"):
-                yield key, host, guest
+    for key, point in properties.mount_points(current).items():
+        host, guest, _ = _meaning(point)
+        if host.startswith("/"):
+            yield key, host, guest
 
 
 def _removed(agent: Agent, container: ContainerFacts, current: Mapping[str, str]) -> list[str]:

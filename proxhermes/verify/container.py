@@ -60,11 +60,8 @@ def _pending(scene: Scene) -> Finding:
 
 
 def _mounts(scene: Scene) -> Finding:
-    present = {}
-    for key, value in scene.container.config.items():
-        if key.startswith("mp") and key[2:].isdigit():
-            point = properties.parse(value, "volume")
-            present[point.get("mp")] = (key, point)
+    points = properties.mount_points(scene.container.config)
+    present = {point.get("mp"): (key, point) for key, point in points.items()}
     wrong = []
     for mount in scene.agent.mounts:
         key, point = present.get(mount.guest, ("", {}))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from proxhermes.hermes import layout
+from proxhermes.hermes import layout, messaging
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
@@ -60,24 +58,16 @@ def _platforms(scene: Scene) -> Finding:
     state = scene.guest.json("state")
     if state is None:
         return failed("the gateway left no readable state", f"in the guest: docker logs {layout.CONTAINER}")
-    platforms = _platform_states(state)
-    wanted = [name for name in ("telegram", "discord", "slack") if getattr(scene.agent.messaging, name)]
-    lines, bad = [], False
-    for name in dict.fromkeys([*wanted, *platforms]):
-        entry = platforms.get(name, {})
-        connected = entry.get("state") == "connected"
-        bad |= not connected
-        why = entry.get("error_message") or entry.get("error_code")
-        lines.append(f"{name} {entry.get('state') or 'absent'}" + (f" ({why})" if why and not connected else ""))
-    if bad:
+    known = messaging.standings(state)
+    wanted = messaging.enabled(scene.agent.messaging)
+    platforms = {name: known.get(name, messaging.Standing("absent")) for name in (*wanted, *known)}
+    lines = [
+        f"{name} {platform.state}" + (f" ({platform.error})" if platform.error and not platform.connected else "")
+        for name, platform in platforms.items()
+    ]
+    if not all(platform.connected for platform in platforms.values()):
         return failed("; ".join(lines), "is the bot's token right, and does the guest reach the platform?")
     return passed("; ".join(lines)) if lines else skipped("no platform is enabled")
-
-
-def _platform_states(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the gateway's state says of each platform. The agent may write that file, so its form is not trusted."""
-    told = state.get("platforms")
-    return {name: entry for name, entry in told.items() if isinstance(entry, dict)} if isinstance(told, dict) else {}
 
 
 def _parsed(scene: Scene) -> Finding:
