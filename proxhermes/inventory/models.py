@@ -46,7 +46,8 @@ from proxhermes.inventory.mounts import Mount
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
 LOWEST_VMID, HIGHEST_VMID = 100, 999_999_999  # PVE: pve-vmid
-HERMES_SMALLEST_CONTEXT = 64_000  # Hermes 0.19: agent/model_metadata.py, MINIMUM_CONTEXT_LENGTH
+HERMES_SMALLEST_CONTEXT = 64_000
+"""In tokens; below it Hermes refuses to start a conversation (Hermes 0.19: agent/model_metadata.py)."""
 
 
 def _beside_inventory(value: str, info: ValidationInfo) -> str:
@@ -153,11 +154,6 @@ class LiteLLM(Model):
         description="The model's context in tokens, where LiteLLM does not tell; Hermes needs at least 64000.",
     )
 
-    @property
-    def root_url(self) -> str:
-        """The proxy's own root, where its health is asked for: `base_url` without /v1."""
-        return self.base_url.removesuffix("/v1")
-
 
 class Disk(Model):
     """The container's root disk."""
@@ -240,8 +236,10 @@ class Agent(Model):
     timezone: Timezone = Field(default="host", description="Time zone; `host` is the node's.")
     nameserver: Nameservers = Field(default=(), description="DNS servers; the node's by default.")
     searchdomain: SearchDomains = Field(default=(), description="DNS search domains; the node's by default.")
-    pool: PoolId | None = Field(default=None, description="Proxmox pool that it joins.")
-    ssh_public_keys: PublicKeys = Field(default=(), description="Public keys for root in the container.")
+    pool: PoolId | None = Field(default=None, description="Proxmox pool that it is made in; set once.")
+    ssh_public_keys: PublicKeys = Field(
+        default=(), description="Public keys that root in the container is made with; set once."
+    )
     protection: bool = Field(default=False, description="Proxmox refuses to remove the container or its disks.")
     features: Features = Field(default_factory=Features, description="Container features.")
     tags: Tags = Field(
