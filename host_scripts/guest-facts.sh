@@ -69,8 +69,6 @@ container_facts() {
 container.image={{.Image}}
 container.status={{.State.Status}}
 container.pid={{.State.Pid}}
-container.restarts={{.RestartCount}}
-container.started={{.State.StartedAt}}
 container.project={{index .Config.Labels "com.docker.compose.project"}}
 container.folder={{index .Config.Labels "com.docker.compose.project.working_dir"}}
 container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}' >"$scratch/container" 2>/dev/null || return 0

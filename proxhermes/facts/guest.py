@@ -55,8 +55,6 @@ class DockerContainer:
     id: str
     image: str
     status: str
-    restarts: int
-    started: str
     project: str
     folder: str
     hash: str
@@ -199,8 +197,6 @@ def _container(text: Mapping[str, str]) -> DockerContainer | None:
         id=found["id"],
         image=found.get("image", ""),
         status=found.get("status", ""),
-        restarts=_number(found.get("restarts")) or 0,
-        started=found.get("started", ""),
         project=found.get("project", ""),
         folder=found.get("folder", ""),
         hash=found.get("hash", ""),

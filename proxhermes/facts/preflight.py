@@ -65,7 +65,7 @@ def wanted(
     if create or destroy:
         needs.append(Need(vm, "VM.Allocate", "to create it" if create else "to remove it", pools))
     for option in (*options, *(_CREATED_WITH if create else ()), *(("rootfs", "onboot") if grow else ())):
-        needs.append(Need(vm, _privilege(option), _why(option), pools))
+        needs.append(Need(vm, _privilege(option), f"to set {option}", pools))
     if power:
         needs.append(Need(vm, "VM.PowerMgmt", "to start and stop it", pools))
     if create or grow:
@@ -150,7 +150,3 @@ def _paths(permissions: Permissions, need: Need) -> tuple[str, ...]:
 
 def _privilege(option: str) -> str:
     return next((name for pattern, name in _OPTION_PRIVILEGES if pattern.fullmatch(option)), "VM.Config.Options")
-
-
-def _why(option: str) -> str:
-    return f"to set {option}"

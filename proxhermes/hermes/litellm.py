@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, Final
-
-HERMES_SMALLEST_CONTEXT: Final = 64_000
-"""Below it Hermes refuses to start a conversation (Hermes 0.19: agent/model_metadata.py)."""
+from typing import Any
 
 
 class Standing(StrEnum):

@@ -74,13 +74,14 @@ def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
 
 # --- Proxmox -----------------------------------------------------------------------------------------------------
 
-_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DNS: Final = rf"{_LABEL}(?:\.{_LABEL})*"
+LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+"""One part of a host name (RFC 1123)."""
+_DNS: Final = rf"{LABEL}(?:\.{LABEL})*"
 _DNS_ALLOWED: Final = (
     "letters, digits and inner hyphens, in parts of at most 63 joined by dots, as in `hermes` or `hermes.lan`"
 )
 
-NodeName = Annotated[str, _Matching(_LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
+NodeName = Annotated[str, _Matching(LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
 Hostname = Annotated[str, Field(max_length=255), _Matching(_DNS, "a host name", _DNS_ALLOWED)]
 StorageId = Annotated[
     str,

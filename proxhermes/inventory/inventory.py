@@ -18,7 +18,3 @@ class Inventory:
     nodes: Mapping[str, Node]
     agents: Mapping[int, Agent]
     warnings: tuple[Problem, ...] = ()
-
-    def node_of(self, agent: Agent) -> Node:
-        """The node that the agent runs on."""
-        return self.nodes[agent.node]

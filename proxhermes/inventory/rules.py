@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Final
 
 from proxhermes.inventory import hermes_rules
+from proxhermes.inventory.fields import LABEL
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
 from proxhermes.inventory.mounts import GUEST_SHARED, inside
 from proxhermes.inventory.tree import Report, Tree
@@ -50,7 +51,7 @@ def check_vmid(written: str, tree: Tree, report: Report) -> int | None:
 
 def check_node_name(written: str, tree: Tree, report: Report) -> None:
     """A key under `nodes` is the node's name in Proxmox, which is a host name without dots."""
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", written):
+    if not re.fullmatch(LABEL, written):
         report.add(tree.key, f"`{written}` is not the name of a node", "the name that Proxmox shows, as in `pve1`")
 
 

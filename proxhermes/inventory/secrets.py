@@ -12,19 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PrivateAttr,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema
 
 from proxhermes.errors import SecretError
+from proxhermes.inventory.fields import Model, mistake
 from proxhermes.redaction import register_secret
 
 MASK: Final = "********"
@@ -159,13 +152,11 @@ class SecretSource:
         return value
 
 
-class SecretRef(BaseModel):
+class SecretRef(Model):
     """A reference to a secret: an environment variable, a file, or a command that prints it.
 
     Looked up by `resolve()`, so that a command of proxhermes that needs no secret asks for none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     env: str | None = Field(default=None, description="Name of the environment variable that holds the secret.")
     file: str | None = Field(
@@ -188,10 +179,9 @@ class SecretRef(BaseModel):
     def _refuse_literal(cls, data: object) -> object:
         if isinstance(data, (cls, dict)):
             return data
-        raise PydanticCustomError(
-            "inventory",
+        raise mistake(
             "a secret is never written here, only a reference to it",
-            {"allowed": f"{HOW_TO_REFERENCE}; if this value is a real one, change it, since it has been in a file"},
+            f"{HOW_TO_REFERENCE}; if this value is a real one, change it, since it has been in a file",
         )
 
     @field_validator("env")
@@ -199,24 +189,20 @@ class SecretRef(BaseModel):
     def _plain_name(cls, value: str | None) -> str | None:
         if value is not None and not cls.NAME.fullmatch(value):
             # Not repeated: someone may have put the secret itself here.
-            raise PydanticCustomError(
-                "inventory", "this is not the name of an environment variable", {"allowed": "{env: MY_VARIABLE}"}
-            )
+            raise mistake("this is not the name of an environment variable", "{env: MY_VARIABLE}")
         return value
 
     @field_validator("file")
     @classmethod
     def _a_path(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]+", value):
-            raise PydanticCustomError("inventory", "this is not a path", {"allowed": "{file: PATH}"})
+            raise mistake("this is not a path", "{file: PATH}")
         return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretRef:
         if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
-            raise PydanticCustomError(
-                "inventory", "a secret reference has exactly one way to the secret", {"allowed": HOW_TO_REFERENCE}
-            )
+            raise mistake("a secret reference has exactly one way to the secret", HOW_TO_REFERENCE)
         return self
 
     def model_post_init(self, context: Any, /) -> None:

@@ -16,7 +16,7 @@ from proxhermes.facts.guest import DockerContainer, File, GuestFacts
 from proxhermes.hermes import compose, config, env, layout, litellm, messaging, wanted
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import ABSENT, Difference, leaves
-from proxhermes.inventory.models import Agent
+from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.plan.model import Change, Door, Effect, Layer, pending, worst
 
 _CONTEXT: Final = ("model", "context_length")
@@ -108,9 +108,9 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
             verdict.reason, doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed", hint=hint
         )
     length = agent.litellm.context_length or verdict.context_length
-    if length is not None and length < litellm.HERMES_SMALLEST_CONTEXT:
+    if length is not None and length < HERMES_SMALLEST_CONTEXT:
         raise Refused(
-            f"{agent.litellm.model} has a context of {length} tokens; Hermes needs {litellm.HERMES_SMALLEST_CONTEXT}",
+            f"{agent.litellm.model} has a context of {length} tokens; Hermes needs {HERMES_SMALLEST_CONTEXT}",
             doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed",
             hint="another model, or correct max_input_tokens in LiteLLM; litellm.context_length goes before it",
         )

@@ -41,20 +41,6 @@ def exec_(vmid: int, argv: Sequence[str], stdin: bytes | None = None) -> Command
     return Command(("pct", "exec", str(vmid), "--keep-env", "0", "--", *argv), stdin=stdin)
 
 
-def push(vmid: int, path: str, content: bytes, *, mode: int = 0o644, owner: int = 0, group: int = 0) -> Command:
-    """`pct push`: write one file in the guest, its content from standard input; ids as the guest sees them.
-
-    Its exit code is 0 on most failures (missing folder, unknown user), so look at the result with another command.
-    """
-    rights = ("--perms", f"{mode:04o}", "--user", str(owner), "--group", str(group))
-    return Command(("pct", "push", str(vmid), "/dev/stdin", path, *rights), stdin=content)
-
-
-def reboot(vmid: int, timeout: int = 60) -> Command:
-    """`pct reboot`: shut the guest down within `timeout` seconds and start it again, which applies what is pending."""
-    return Command(("pct", "reboot", str(vmid), "--timeout", str(timeout)))
-
-
 LAST: Final = ".whole"
 """The last file of every bundle. tar takes an archive that was cut off between two files for a whole one."""
 

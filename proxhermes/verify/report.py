@@ -11,7 +11,7 @@ from proxhermes.verify.model import Report, Result, Verdict
 
 
 def as_dict(reports: Sequence[Report]) -> dict[str, Any]:
-    """What `verify --json` prints: one entry an agent, one an check; `ok` says what the exit code says."""
+    """What `verify --json` prints: one entry an agent, one a check; `ok` says what the exit code says."""
     return {
         "ok": all(report.ok for report in reports),
         "agents": [
@@ -61,7 +61,7 @@ def as_junit(reports: Sequence[Report]) -> str:
 
 def _case(suite: ET.Element, report: Report, result: Result) -> None:
     finding = result.finding
-    evidence = _printable(redact(finding.evidence))
+    evidence = redact(finding.evidence)  # without control characters, too, which XML 1.0 cannot write
     case = ET.SubElement(
         suite,
         "testcase",
@@ -75,8 +75,3 @@ def _case(suite: ET.Element, report: Report, result: Result) -> None:
         ET.SubElement(case, "skipped", message=evidence)
     else:
         ET.SubElement(case, "system-out").text = f"{finding.verdict.value}: {evidence}"
-
-
-def _printable(text: str) -> str:
-    """Without the control characters that XML 1.0 has no way to write."""
-    return "".join(character for character in text if character >= " " or character in "\t\n\r")

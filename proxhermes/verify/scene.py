@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from proxhermes.errors import ProxhermesError
+from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.hermes import layout
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
@@ -23,7 +24,6 @@ from proxhermes.transport.scripts import script
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
-    from proxhermes.facts.container import ContainerFacts
     from proxhermes.inventory.models import Agent, Mount
     from proxhermes.transport.doors import Doors
 
@@ -143,8 +143,6 @@ class Scene:
 
     @_Once
     def container(self) -> ContainerFacts:
-        from proxhermes.facts.container import read_container
-
         with self._events.step("asking the API"):
             return read_container(self.doors.pve, self.agent.node, self.agent.vmid, self._events)
 

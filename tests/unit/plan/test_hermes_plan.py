@@ -17,7 +17,7 @@ from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.model import Effect
 
 LITELLM = Answer(200, json.dumps({"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}]}))
-CONTAINER = DockerContainer("c0ffee", "sha256:aaaaaaaaaaaaaaaa", "running", 0, "t", "hermes", "/opt/hermes", "hash")
+CONTAINER = DockerContainer("c0ffee", "sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
 BUNDLE = {"config.yaml": "config", "env": "env", "compose.yaml": "compose"}
 
 

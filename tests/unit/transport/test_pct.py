@@ -34,11 +34,6 @@ text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
         (pct.set_config(118, {}, delete=["mp1", "mp2"]), "pct set 118 --delete mp1,mp2"),
         (pct.set_config(118, {"mp0": "/srv/a b,mp=/data"}), "pct set 118 --mp0 '/srv/a b,mp=/data'"),
         (pct.exec_(118, ["cat", "/etc/os-release"]), "pct exec 118 --keep-env 0 -- cat /etc/os-release"),
-        (pct.reboot(118, 90), "pct reboot 118 --timeout 90"),
-        (
-            pct.push(118, "/opt/hermes/.env", b"x", mode=0o600, owner=10000, group=10000),
-            "pct push 118 /dev/stdin /opt/hermes/.env --perms 0600 --user 10000 --group 10000",
-        ),
     ],
 )
 def test_commands(command: Command, line: str) -> None:
