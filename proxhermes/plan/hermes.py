@@ -65,18 +65,20 @@ def plan_hermes(agent: Agent, facts: GuestFacts | None, environment: wanted.Envi
     settings = wanted.settings(agent, length)
     port = wanted.api_port(agent)
 
-    changes: list[Change] = []
-    files: dict[str, bytes] = {}
-    _plan_config(agent, facts, settings, remembered, changes, files)
-    _plan_env(agent, facts, environment, fresh_key, remembered, changes, files)
+    settings_changes, new_config = _config(agent, facts, settings, remembered)
+    variable_changes, new_env = _env(agent, facts, environment, fresh_key, remembered)
+    changes = [*settings_changes, *variable_changes]
     # LiteLLM may be away today: what it told of the context yesterday stays, so it is never taken out again.
     ours = tuple(path for path, _ in leaves(settings) if path != _CONTEXT)
     now = compose.Remembered(tuple(environment.lines), ours)
     text = compose.render(agent, mtu=facts.mtu, remembered=now, api_port=port)
-    _plan_compose(facts, text, changes, files)
+    service_changes, new_compose = _compose(facts, text, alone=not changes)
+    changes += service_changes
     changes += _container_changes(agent, facts, worst(changes))
     unmounted = tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False)
     platforms = messaging.enabled(agent.messaging)
+    new = {"config.yaml": new_config, "env": new_env, "compose.yaml": new_compose}
+    files = {name: content for name, content in new.items() if content is not None}
     return HermesPlan(tuple(changes), files, facts.health == 200, port, platforms, unmounted, tuple(notes))
 
 
@@ -130,37 +132,32 @@ def _content(facts: GuestFacts, name: str, shown: str) -> bytes | None:
     return file.content if file else None
 
 
-def _plan_config(
-    agent: Agent,
-    facts: GuestFacts,
-    settings: dict[str, Any],
-    remembered: compose.Remembered,
-    changes: list[Change],
-    files: dict[str, bytes],
-) -> None:
+def _config(
+    agent: Agent, facts: GuestFacts, settings: dict[str, Any], remembered: compose.Remembered
+) -> tuple[list[Change], bytes | None]:
+    """The changes of config.yaml, and its new content if it has to be written."""
     content = _content(facts, "config", config.NAME)
     text = None if content is None else decoded(content, config.NAME)
     defaults = wanted.defaults(agent, new=not (text or "").strip())
     update = config.update(text, settings, defaults=defaults, forget=remembered.settings)
-    for found in update.differences:
-        subject = f"{config.NAME}: {'.'.join(found.path)}"
-        changes.append(_change(subject, *_shown(found), Effect.RESTART_SERVICE))
+    changes = [
+        _change(f"{config.NAME}: {'.'.join(found.path)}", *_shown(found), Effect.RESTART_SERVICE)
+        for found in update.differences
+    ]
     file = facts.files.get("config")
     if wrong := _ownership(agent, facts, file, _READABLE_BY_ALL):
         changes.append(_change(config.NAME, wrong, f"{agent.hermes.uid}, 0640", Effect.NONE))
-    if update.differences or wrong:
-        files["config.yaml"] = update.text.encode()
+    return changes, update.text.encode() if changes else None
 
 
-def _plan_env(
+def _env(
     agent: Agent,
     facts: GuestFacts,
     environment: wanted.Environment,
     fresh_key: str,
     remembered: compose.Remembered,
-    changes: list[Change],
-    files: dict[str, bytes],
-) -> None:
+) -> tuple[list[Change], bytes | None]:
+    """The changes of .env, and its new content if it has to be written."""
     text = decoded(_content(facts, "env", ".env") or b"", ".env")
     lines = dict(environment.lines)
     existing = env.values(text)
@@ -168,6 +165,7 @@ def _plan_env(
         lines[wanted.API_KEY] = fresh_key
     hidden = environment.secret | {wanted.API_KEY}
     update = env.update(text, lines, forget=remembered.env)
+    changes: list[Change] = []
     for name in (*update.added, *update.changed, *update.gone):
         before, after = existing.get(name), lines.get(name)
         if name in hidden or name not in lines or _SECRET_KEY.search(name):
@@ -176,8 +174,7 @@ def _plan_env(
         changes.append(_change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
     if wrong := _ownership(agent, facts, facts.files.get("env"), _READABLE_BY_OTHERS):
         changes.append(_change(".env", wrong, f"{agent.hermes.uid}, 0600", Effect.NONE))
-    if update.differs or wrong or "env" not in facts.files:
-        files["env"] = update.text.encode()
+    return changes, update.text.encode() if changes or "env" not in facts.files else None
 
 
 def _ownership(agent: Agent, facts: GuestFacts, file: File | None, forbidden: int) -> str | None:
@@ -189,22 +186,22 @@ def _ownership(agent: Agent, facts: GuestFacts, file: File | None, forbidden: in
     return f"{file.uid}, {file.mode:04o}" if wrong else None
 
 
-def _plan_compose(facts: GuestFacts, text: str, changes: list[Change], files: dict[str, bytes]) -> None:
+def _compose(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change], bytes | None]:
+    """The changes of compose.yaml, and its new content if it has to be written. alone: no other file changes."""
     content = facts.content("compose")
-    if content is not None and content.decode() == text:
-        return
-    files["compose.yaml"] = text.encode()
     if content is None:
-        changes.append(_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE))
-        return
-    before, after = compose.service_of(content.decode()), compose.service_of(text)
-    service = _flat(after)
-    for path in [*service, *(path for path in _flat(before) if path not in service)]:
-        old, new = _flat(before).get(path), service.get(path)
-        if old != new:
-            changes.append(_change(f"{compose.NAME}: {path}", old, new, Effect.RECREATE_SERVICE))
-    if before == after and not changes:  # only what it remembers, which else goes along with what it remembers
+        return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
+    if content.decode() == text:
+        return [], None
+    before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
+    changes = [
+        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), Effect.RECREATE_SERVICE)
+        for path in dict.fromkeys([*after, *before])
+        if before.get(path) != after.get(path)
+    ]
+    if not changes and alone:  # only what it remembers, which else goes along with what it remembers
         changes.append(_change(f"{compose.NAME}: x-proxhermes", "older", "brought up to date", Effect.NONE))
+    return changes, text.encode()
 
 
 def _flat(document: Any) -> dict[str, str]:
