@@ -83,7 +83,7 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
 
     results = _each(context, agents, work)
     if no_verify:
-        _report(context, results)
+        _report(context, results, "up")
         return
     from proxhermes.cli.verify import verify_agents
 
@@ -146,6 +146,7 @@ def _as_dict(change: Change) -> dict[str, Any]:
     }
 
 
-def _report(context: Context, results: list[dict[str, Any]]) -> None:
+def _report(context: Context, results: list[dict[str, Any]], key: str = "agents") -> None:
+    """Print the results as JSON if that was asked for. What `up` did stands under `up`, verified or not."""
     if context.json:
-        print_json({"agents": results})
+        print_json({key: results})

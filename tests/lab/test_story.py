@@ -171,7 +171,7 @@ def test_a_setting_restarts_and_an_added_mount_is_hot(story: Operator) -> None:
 
     story.write(restart)
     report = story.json("up", "--no-verify")
-    inside = [change for change in report["agents"][0]["changes"] if change["door"] == "guest"]
+    inside = [change for change in report["up"][0]["changes"] if change["door"] == "guest"]
     assert {change["effect"] for change in inside} == {"restart_service"}
     assert container_id(story.lab).split()[0] == identity
 
@@ -185,7 +185,7 @@ def test_a_setting_restarts_and_an_added_mount_is_hot(story: Operator) -> None:
     assert failing(report) == []
     assert init_pid(story.lab, VMID) == boot
     assert container_id(story.lab).split()[0] != identity
-    assert story.json("up", "--no-verify")["agents"][0]["changes"] == []
+    assert story.json("up", "--no-verify")["up"][0]["changes"] == []
 
 
 def test_what_needs_a_boot_gets_one(story: Operator) -> None:
