@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from conftest import Operator
 
 VMID = 131
+TEMPLATE = "debian-13-standard_13.1-1_amd64.tar.zst"
 HDD, FAST = "/mnt/pve/hdd/story", "/media/2tb/story"
 
 
@@ -274,6 +276,38 @@ def test_an_unknown_bridge_is_told_and_mended(story: Story) -> None:
     story.write(network={"bridge": "intra01"})
     story.create()
     assert "intra01" in story.config()["net0"]
+
+
+def test_what_a_container_is_made_with(story: Story) -> None:
+    """Options that nothing else here sets, and the template as a whole volume."""
+    key = story.operator.lab.client.joinpath("id_ed25519.pub").read_text().strip()
+    story.write(
+        template=f"local:vztmpl/{TEMPLATE}",
+        network={"bridge": "intra01", "ip": "10.1.10.31/24", "gateway": "10.1.10.1", "mtu": 1400},
+        pool="stories",
+        ssh_public_keys=[key],
+        timezone="Europe/Berlin",
+        startup="order=3,up=10",
+        nameserver="10.1.10.1",
+        searchdomain="lab.example",
+    )
+    story.shell("pveum pool add stories")
+    try:
+        story.create()
+        config = story.config()
+        assert (config["timezone"], config["startup"]) == ("Europe/Berlin", "order=3,up=10")
+        assert (config["nameserver"], config["searchdomain"]) == ("10.1.10.1", "lab.example")
+        inside = story.shell(f"pct exec {VMID} -- cat /root/.ssh/authorized_keys /etc/resolv.conf")
+        assert key in inside and "lab.example" in inside  # with a lease, the guest's own client writes the latter
+        link = story.shell(f"pct exec {VMID} -- ip -o address show dev eth0; pct exec {VMID} -- ip link show dev eth0")
+        assert "inet 10.1.10.31/24" in link and "mtu 1400" in link
+        assert story.shell(f"pct exec {VMID} -- readlink /etc/localtime").strip().endswith("Europe/Berlin")
+        (member,) = json.loads(story.shell("pvesh get /pools/stories --output-format json"))["members"]
+        assert member["vmid"] == VMID
+        assert story.create()["changes"] == []
+    finally:
+        clean(story)
+        story.shell("pveum pool delete stories")
 
 
 def test_a_missing_template_is_told(story: Story) -> None:
