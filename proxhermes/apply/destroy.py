@@ -8,6 +8,7 @@ from proxhermes.apply.telling import standing, tell
 from proxhermes.apply.waiting import wait_for
 from proxhermes.errors import ApiError, Refused
 from proxhermes.events import Events
+from proxhermes.facts.container import api_path
 from proxhermes.plan.destroy import DestroyPlan
 from proxhermes.plan.model import Door
 from proxhermes.transport.command import Command
@@ -49,7 +50,7 @@ def apply_destroy(plan: DestroyPlan, doors: Doors, events: Events, *, purge_data
 
 
 def _remove(plan: DestroyPlan, pve: Pve, events: Events) -> None:
-    base = f"/nodes/{plan.node}/lxc/{plan.vmid}"
+    base = api_path(plan.node, plan.vmid)
     if plan.protected:
         pve.put(f"{base}/config", protection=0)
         events.change(f"took the protection off CT {plan.vmid}", subject="protection")
@@ -77,7 +78,7 @@ def _stopped_by_ha(plan: DestroyPlan, pve: Pve, doing: str) -> None:
     """Of a container that the HA manager minds, the shutdown's task only passes the wish on (PVE: LXC/Status.pm)."""
 
     def stopped() -> bool | None:
-        state = pve.get(f"/nodes/{plan.node}/lxc/{plan.vmid}/status/current").get("status")
+        state = pve.get(f"{api_path(plan.node, plan.vmid)}/status/current").get("status")
         return True if state == "stopped" else None
 
     hint = "see `ha-manager status` on the node"

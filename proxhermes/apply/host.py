@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxhermes.apply.telling import standing, tell
 from proxhermes.events import Events
+from proxhermes.facts.container import api_path
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.host import HostPlan
 from proxhermes.plan.model import Door
@@ -38,7 +39,7 @@ def apply_host(agent: Agent, plan: HostPlan, doors: Doors, events: Events) -> No
     """
     if not plan.needed:
         return
-    base = f"/nodes/{plan.node}/lxc/{plan.vmid}"
+    base = api_path(plan.node, plan.vmid)
     if plan.unprotect:
         doors.pve.put(f"{base}/config", protection=0)
         events.change(f"took the protection off CT {plan.vmid} for the change of its mounts", subject="protection")

@@ -57,12 +57,17 @@ class ContainerFacts:
         return properties.parse(net0).get("hwaddr", "").upper() or None if net0 else None
 
 
+def api_path(node: str, vmid: int) -> str:
+    """The container's path in the API."""
+    return f"/nodes/{node}/lxc/{vmid}"
+
+
 def read_container(pve: Pve, node: str, vmid: int, events: Events) -> ContainerFacts:
     """The container `vmid` on `node`. A create that is going on is waited for, since it hides everything else.
 
     Raises Refused if it stays locked without anyone making it, DeadlineExceeded, and whatever `pve` raises.
     """
-    base = f"/nodes/{node}/lxc/{vmid}"
+    base = api_path(node, vmid)
     try:
         config = _settled_config(pve, node, vmid, events)
     except PermissionDenied:
@@ -127,7 +132,7 @@ def _settled_config(pve: Pve, node: str, vmid: int, events: Events) -> dict[str,
     told = False
     while True:
         try:
-            config: dict[str, Any] = pve.get(f"/nodes/{node}/lxc/{vmid}/config", current=1)
+            config: dict[str, Any] = pve.get(f"{api_path(node, vmid)}/config", current=1)
         except ApiError as error:
             if missing(error):
                 return None

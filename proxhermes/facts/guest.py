@@ -99,7 +99,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
     mounts = [mount.guest for mount in agent.mounts]
     arguments = [agent.hermes.data_dir, agent.hermes.image, agent.litellm.base_url, str(compose.API_PORT), *mounts]
-    doing = f"looking into container {agent.vmid}"
+    doing = f"looking into CT {agent.vmid}"
     try:
         result = guest.run(bundle, SCRIPT, arguments, timeout=TIMEOUT_S, check=False, doing=doing)
     except CommandFailed as error:
@@ -110,7 +110,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
         raise DeadlineExceeded(error.message, doing=doing, log=said) from None
     if not result.ok or not result.stdout.rstrip().endswith("facts=complete"):
         failed = CommandFailed("", command=SCRIPT, rc=result.rc, stderr=result.stderr)
-        raise _without_output(failed, f"{SCRIPT} failed in container {agent.vmid} with code {result.rc}", doing)
+        raise _without_output(failed, f"{SCRIPT} failed in CT {agent.vmid} with code {result.rc}", doing)
     return parse(result.stdout)
 
 

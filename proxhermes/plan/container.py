@@ -10,7 +10,7 @@ from typing import Final
 
 from proxhermes.errors import Refused
 from proxhermes.facts import properties
-from proxhermes.facts.container import ContainerFacts
+from proxhermes.facts.container import ContainerFacts, api_path
 from proxhermes.facts.templates import TemplateFacts
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
@@ -58,7 +58,7 @@ class ContainerPlan:
     @property
     def base(self) -> str:
         """The container's path in the API."""
-        return f"/nodes/{self.node}/lxc/{self.vmid}"
+        return api_path(self.node, self.vmid)
 
 
 def refuse_foreign(facts: ContainerFacts) -> None:
@@ -161,6 +161,8 @@ def _normal_net(value: str) -> dict[str, str]:
 
 def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:
     template = choose(agent.template, templates)
+    base = api_path(agent.node, agent.vmid)
+    put = f"PUT {base}/config"
     options = wanted_options(agent, {})
     params: dict[str, str | int] = {
         "vmid": agent.vmid,
@@ -182,9 +184,9 @@ def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:
         changes.append(_change("template", None, template.volume, f"POST /nodes/{agent.node}/aplinfo"))
     about = f"{agent.hostname}: {agent.cores} cores, {agent.memory} MiB, {agent.disk.size} GiB on {agent.disk.storage}"
     changes.append(_change("container", None, f"{about}, from {template.volume}", f"POST /nodes/{agent.node}/lxc"))
-    changes.append(_change("tags", None, str(options["tags"]), f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config"))
-    changes += _protection(agent, {}, f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config")
-    changes.append(_change("status", None, "running", f"POST /nodes/{agent.node}/lxc/{agent.vmid}/status/start"))
+    changes.append(_change("tags", None, str(options["tags"]), put))
+    changes += _protection(agent, {}, put)
+    changes.append(_change("status", None, "running", f"POST {base}/status/start"))
     return ContainerPlan(
         node=agent.node,
         vmid=agent.vmid,
@@ -200,7 +202,7 @@ def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:
 
 def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
     current = facts.effective
-    put = f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/config"
+    put = f"PUT {api_path(agent.node, agent.vmid)}/config"
     update: dict[str, str | int] = {}
     delete: list[str] = []
     changes: list[Change] = []
@@ -278,7 +280,7 @@ def _disk(agent: Agent, current: Mapping[str, str]) -> tuple[str | None, tuple[C
         before, after = properties.size_text(size), properties.size_text(wanted)
         if size < wanted:
             grow = after
-            changes.append(_change("rootfs: size", before, after, f"PUT /nodes/{agent.node}/lxc/{agent.vmid}/resize"))
+            changes.append(_change("rootfs: size", before, after, f"PUT {api_path(agent.node, agent.vmid)}/resize"))
         else:
             changes.append(_change("rootfs: size", before, after, None, blocked="Proxmox cannot shrink a disk"))
     return grow, tuple(changes)
@@ -300,16 +302,15 @@ def _fixed(agent: Agent, current: Mapping[str, str]) -> tuple[Change, ...]:
 
 
 def _boot(agent: Agent, facts: ContainerFacts, waiting: list[str]) -> tuple[Change, ...]:
+    status = f"POST {api_path(agent.node, agent.vmid)}/status"
     if not facts.running:
-        start = f"POST /nodes/{agent.node}/lxc/{agent.vmid}/status/start"
-        return (_change("status", "stopped", "running", start),)
-    reboot = f"POST /nodes/{agent.node}/lxc/{agent.vmid}/status/reboot"
+        return (_change("status", "stopped", "running", f"{status}/start"),)
     return tuple(
         _change(
             f"{key} (waits for a boot)",
             facts.config.get(key),
             facts.pending[key],
-            reboot,
+            f"{status}/reboot",
             Effect.REBOOT_CONTAINER,
         )
         for key in waiting

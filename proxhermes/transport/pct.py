@@ -127,15 +127,15 @@ class Guest:
             raw = self._shell.run(command, timeout=timeout, check=False, doing=doing, on_line=lines)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
-                f"{entry} in container {self.vmid} did not end within {timeout:g} s and was stopped",
+                f"{entry} in CT {self.vmid} did not end within {timeout:g} s and was stopped",
                 doing=doing,
                 log=error.log,
             ) from error
         result = _split(raw, mark)
         if result is None:
-            what = f"{entry} did not run to its end in container {self.vmid} (pct exec ended with code {raw.rc})"
+            what = f"{entry} did not run to its end in CT {self.vmid} (pct exec ended with code {raw.rc})"
         elif check and not result.ok:
-            what = f"{entry} failed in container {self.vmid} with code {result.rc}"
+            what = f"{entry} failed in CT {self.vmid} with code {result.rc}"
         else:
             return result
         told = result or raw

@@ -157,7 +157,7 @@ class Scene:
     def _require_running(self) -> None:
         if not self.container.running:
             what = "is not running" if self.container.exists else "does not exist"
-            raise ProxhermesError(f"container {self.agent.vmid} {what}")
+            raise ProxhermesError(f"CT {self.agent.vmid} {what}")
         refuse_foreign(self.container)  # nobody asked us to write test files into somebody else's
 
     @_Once

@@ -139,13 +139,13 @@ def test_lines_come_without_the_mark(guest: pct.Guest, end: str) -> None:
 
 def test_the_scripts_own_code_is_told_from_pcts(guest: pct.Guest, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     assert guest.run(script("exit 2"), "go.sh", check=False).rc == 2
-    with pytest.raises(CommandFailed, match=r"go\.sh failed in container 118 with code 2") as caught:
+    with pytest.raises(CommandFailed, match=r"go\.sh failed in CT 118 with code 2") as caught:
         guest.run(script("echo why >&2; exit 2"), "go.sh", doing="looking inside")
     assert (caught.value.rc, caught.value.log, caught.value.doing) == (2, ("why",), "looking inside")
 
     said = "Configuration file 'nodes/gihyeon/lxc/118.conf' does not exist\n"
     monkeypatch.setattr(node, "run", lambda *_, **__: CommandResult(2, "", said))
-    with pytest.raises(CommandFailed, match=r"did not run to its end in container 118 \(pct exec ended with code 2\)"):
+    with pytest.raises(CommandFailed, match=r"did not run to its end in CT 118 \(pct exec ended with code 2\)"):
         guest.run(script("exit 0"), "go.sh", check=False)
 
 
@@ -160,7 +160,7 @@ def test_a_deadline_is_told_with_the_scripts_name(
         raise DeadlineExceeded("`pct` did not end", log=["pulling"])
 
     monkeypatch.setattr(node, "run", late)
-    with pytest.raises(DeadlineExceeded, match=r"go\.sh in container 118 did not end within 5 s") as caught:
+    with pytest.raises(DeadlineExceeded, match=r"go\.sh in CT 118 did not end within 5 s") as caught:
         guest.run(script(":"), "go.sh", timeout=5, doing="pulling the image")
     assert (caught.value.log, caught.value.doing) == (("pulling",), "pulling the image")
 
