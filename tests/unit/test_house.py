@@ -20,6 +20,7 @@ ALLOWED = {
     "events": {"errors"},
     "redaction": {"events"},
     "runlog": {"events", "redaction"},
+    "runlock": {"errors", "runlog"},
     "hints": {"errors"},
     "inventory": {"errors", "events", "redaction"},
     "hermes": {"inventory", "errors"},
@@ -28,6 +29,8 @@ ALLOWED = {
     "plan": {"facts", "hermes", "inventory", "errors"},
     "apply": {"plan", "facts", "transport", "hermes", "inventory", "errors", "events"},
     "verify": {"plan", "facts", "transport", "hermes", "inventory", "errors", "events", "redaction"},
+    "status": {"plan", "facts", "transport", "inventory"},
+    "run": {"apply", "plan", "facts", "transport", "hermes", "inventory", "errors", "events"},
 }
 IO = {"subprocess", "socket", "requests", "paramiko", "proxmoxer", "time", "os", "shutil", "urllib.request"}
 
