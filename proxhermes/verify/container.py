@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from proxhermes.errors import ProxhermesError
 from proxhermes.facts import properties
+from proxhermes.facts.container import ContainerFacts
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import Scene
 
 
+def _there(scene: Scene) -> ContainerFacts:
+    """The container's facts. Raises ProxhermesError if there is none: nothing can be said of its options then."""
+    if not scene.container.exists:
+        vmid = scene.container.vmid
+        raise ProxhermesError(f"CT {vmid} does not exist", hint=f"proxhermes create {vmid}")
+    return scene.container
+
+
 def _running(scene: Scene) -> Finding:
-    container = scene.container
-    if not container.exists:
-        return failed(f"no container {container.vmid} on {container.node}", f"proxhermes create {container.vmid}")
+    container = _there(scene)
     if not container.running:
         return failed("it is stopped", f"proxhermes create {container.vmid} starts it")
     return passed(f"running for {container.uptime} s")
@@ -26,17 +34,17 @@ def _address(scene: Scene) -> Finding:
 
 
 def _unprivileged(scene: Scene) -> Finding:
-    if not properties.flag(scene.container.config.get("unprivileged", "")):
+    if not properties.flag(_there(scene).config.get("unprivileged", "")):
         return failed("it is privileged: root inside is root on the node", "Proxmox cannot change that in place")
     root = scene.idmap.to_host("u", 0)
     return passed(f"root inside is {root} on the node") if root else failed("root inside is mapped to the node's root")
 
 
 def _features(scene: Scene) -> Finding:
-    found = properties.parse(scene.container.config.get("features", ""))
+    found = properties.parse(_there(scene).config.get("features", ""))
     wanted = {name for name in ("nesting", "keyctl") if getattr(scene.agent.features, name)}
     lacking = sorted(name for name in wanted if not properties.flag(found.get(name, "")))
-    text = scene.container.config.get("features", "none")
+    text = _there(scene).config.get("features", "none")
     if not lacking:
         return passed(text)
     if "features" in scene.container.pending:
@@ -45,7 +53,7 @@ def _features(scene: Scene) -> Finding:
 
 
 def _onboot(scene: Scene) -> Finding:
-    found = properties.flag(scene.container.config.get("onboot", ""))
+    found = properties.flag(_there(scene).config.get("onboot", ""))
     text = "starts with the node" if found else "does not start with the node"
     if found == scene.agent.onboot:
         return passed(text)
@@ -53,14 +61,14 @@ def _onboot(scene: Scene) -> Finding:
 
 
 def _pending(scene: Scene) -> Finding:
-    waiting = ", ".join(sorted(scene.container.pending))
+    waiting = ", ".join(sorted(_there(scene).pending))
     if not waiting:
         return passed("nothing waits for a reboot")
     return warned(f"waiting for a reboot: {waiting}", f"proxhermes create {scene.agent.vmid} reboots it")
 
 
 def _mounts(scene: Scene) -> Finding:
-    points = properties.mount_points(scene.container.config)
+    points = properties.mount_points(_there(scene).config)
     present = {point.get("mp"): (key, point) for key, point in points.items()}
     wrong = []
     for mount in scene.agent.mounts:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from proxhermes.errors import Interrupted, ProxhermesError, UsageError
 from proxhermes.events import Events, Kind
-from proxhermes.verify.model import Check, Finding, Report, Result, Verdict, failed
+from proxhermes.verify.model import Check, Finding, Report, Result, Verdict, failed, skipped
 from proxhermes.verify.scene import Scene
 
 
@@ -30,11 +30,15 @@ def select(checks: Sequence[Check], only: Sequence[str], skip: Sequence[str]) ->
 
 
 def run_checks(scene: Scene, checks: Sequence[Check], events: Events) -> Report:
-    """Ask every check in order; a check that cannot look has failed, and the next one is still asked."""
+    """Ask every check in order; a check that cannot look has failed, and the next one is still asked.
+
+    What hinders several checks at once (no token, no container) is the first one's failure; the others are skipped.
+    """
     results = []
+    told: dict[str, str] = {}
     for check in checks:
         began = time.monotonic()
-        finding = _look(check, scene)
+        finding = _look(check, scene, told)
         result = Result(check, finding, time.monotonic() - began)
         results.append(result)
         events.emit(
@@ -47,12 +51,16 @@ def run_checks(scene: Scene, checks: Sequence[Check], events: Events) -> Report:
     return Report(scene.agent.vmid, scene.agent.hostname, tuple(results))
 
 
-def _look(check: Check, scene: Scene) -> Finding:
+def _look(check: Check, scene: Scene, told: dict[str, str]) -> Finding:
+    """The check's finding. `told`: what has hindered a check already, and which one."""
     try:
         return check.look(scene)
-    except Interrupted:
-        raise  # it was not asked, which is no answer
+    except (Interrupted, UsageError):
+        raise  # it was not asked, which is no answer; a secret that is missing here says nothing of the agent
     except ProxhermesError as error:
+        if error.message in told:
+            return skipped(f"could not be asked, for the same reason as {told[error.message]}")
+        told[error.message] = check.id
         tail = f" | {error.log[-1]}" if error.log else ""
         return failed(f"could not be asked: {error.message}{tail}", error.hint)
 

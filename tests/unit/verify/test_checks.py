@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from proxhermes.errors import ProxhermesError
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
@@ -122,7 +123,6 @@ def probe(**change: Any) -> dict[str, str]:
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("container.running", {"running": False}, "stopped"),
-    ("container.running", {"exists": False}, "no container 118"),
     ("container.address", {"addresses": ()}, "no address"),
     ("container.unprivileged", {"config": {"unprivileged": None}}, "privileged"),
     ("container.onboot", {"config": {"onboot": "0"}}, "does not start"),
@@ -242,3 +242,16 @@ def test_answers_survive_foreign_lines() -> None:
     assert seen.text("model") == "claude"
     assert seen.json("model") is None
     assert not seen.answer("model").ok
+
+
+@pytest.mark.parametrize(
+    "check_id", [c.id for c in CHECKS if c.id.startswith(("container.", "host.f", "host.m", "host.p"))]
+)
+def test_of_a_container_that_is_not_there_nothing_is_claimed(check_id: str) -> None:
+    seen = scene(exists=False, running=False)
+    if check_id == "container.address":
+        assert LOOKS[check_id](seen).verdict is Verdict.SKIP
+        return
+    with pytest.raises(ProxhermesError, match="118 does not exist") as caught:
+        LOOKS[check_id](seen)
+    assert caught.value.hint == "proxhermes create 118"

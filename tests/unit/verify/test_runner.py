@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from proxhermes.errors import CommandFailed, UsageError
+from proxhermes.errors import CommandFailed, ProxhermesError, SecretError, UsageError
 from proxhermes.events import Event, Events, Kind
 from proxhermes.plan.model import Layer
 from proxhermes.redaction import register_secret
@@ -54,6 +54,23 @@ def test_a_look_that_raises_has_failed_and_the_next_is_asked() -> None:
     assert "last words" in report.results[0].finding.evidence
     assert not report.ok
     assert [event.data["verdict"] for event in heard if event.kind is Kind.CHECK] == ["fail", "pass"]
+
+
+def test_what_hinders_every_check_is_told_once() -> None:
+    def gone(_: Any) -> Any:
+        raise ProxhermesError("container 118 does not exist")
+
+    report = run_checks(SCENE, [_check(name, gone) for name in "abc"], Events())
+    assert [result.finding.verdict for result in report] == [Verdict.FAIL, Verdict.SKIP, Verdict.SKIP]
+    assert report.results[2].finding.evidence.endswith("for the same reason as a")
+
+
+def test_a_secret_that_is_missing_here_is_no_verdict() -> None:
+    def look(_: Any) -> Any:
+        raise SecretError("the environment variable PVE_TOKEN_SECRET is not set")
+
+    with pytest.raises(SecretError):
+        run_checks(SCENE, [_check("a", look)], Events())
 
 
 def test_a_programming_error_is_not_swallowed() -> None:
