@@ -281,6 +281,8 @@ def _unreachable(node: Node, name: str, error: requests.exceptions.RequestExcept
         why, hint = f"the name {node.api_host!r} does not resolve", "is `api` in the inventory right, and DNS?"
     elif "Connection refused" in text:
         why, hint = "the connection was refused", "is the port right (8006), and pveproxy running on the node?"
+    elif found := re.search(r"No route to host|Network is unreachable|Host is unreachable", text):
+        why, hint = found[0].lower(), "is `api` in the inventory right, the node up, no firewall between?"
     else:
         why, hint = f"the connection broke ({_innermost(error)})", "run the command again: it goes on where it stands"
     return _Unreachable(f"{name} was not reached at {node.api}: {why}", doing=doing, hint=hint)

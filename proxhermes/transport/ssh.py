@@ -256,7 +256,17 @@ def _no_login(
             "and see PermitRootLogin in the host's sshd_config (prohibit-password is enough)",
         )
     if isinstance(error, FileNotFoundError) and key_file:
-        return AuthError(f"the SSH key {key_file} does not exist", doing=doing)
+        return AuthError(
+            f"the SSH key {key_file} does not exist",
+            doing=doing,
+            hint="`ssh.key_file` in the inventory names the private key",
+        )
+    if "private key file" in str(error) and key_file:  # paramiko's words for a file that is something else
+        return AuthError(
+            f"the SSH key {key_file} cannot be used: {error}",
+            doing=doing,
+            hint="`ssh.key_file` in the inventory names the private key, not the one that ends in .pub",
+        )
     reasons = getattr(error, "errors", None)  # paramiko's NoValidConnectionsError: one for each address
     text = "; ".join(sorted({str(reason) for reason in reasons.values()})) if reasons else str(error)
     return ConnectError(

@@ -192,6 +192,7 @@ def test_a_broken_connection_is_repeated_for_reading_only(pve: Pve, http: Any) -
         (requests.ReadTimeout(), "no answer within 90 s"),
         (requests.ConnectionError("NameResolutionError"), "the name '192.0.2.1' does not resolve"),
         (requests.ConnectionError("[Errno 111] Connection refused"), "the connection was refused"),
+        (requests.ConnectionError("[Errno 113] No route to host"), "no route to host"),
         (requests.exceptions.ProxyError("x"), "the HTTP proxy failed"),
         (requests.TooManyRedirects("x"), "it redirects elsewhere"),
     ],

@@ -196,6 +196,9 @@ def test_a_locked_or_missing_key_is_named(make_ssh: MakeSsh, tmp_path: Path) -> 
         make_ssh(key_file=str(locked)).run(sh("true"))
     with pytest.raises(AuthError, match="does not exist"):
         make_ssh(key_file=str(tmp_path / "none")).run(sh("true"))
+    with pytest.raises(AuthError, match="cannot be used") as caught:
+        make_ssh(key_file=f"{locked}.pub").run(sh("true"))
+    assert ".pub" in (caught.value.hint or "")
 
 
 def test_nobody_there(make_ssh: MakeSsh) -> None:
