@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +36,11 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
     Through the API token: the container, its options, its start. Through the root shell, and listed before it happens:
     host folders and their owner, features, bind mounts. A container that proxhermes did not make is never touched, and
     what Proxmox cannot change in place (a smaller disk, another storage) is named and left alone.
+
+    \b
+    Examples:
+      proxhermes create          all agents of the inventory
+      proxhermes create 118 -v   one, with every command and API call
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
@@ -53,7 +58,12 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
 def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
     """Install Docker in AGENT's container, write Hermes' files, and start its gateway.
 
-    Restarts or recreates only what a change asks for; keys in Hermes' files that the inventory does not mention stay.
+    Changes nothing outside the container, which must run (`create` sees to that). Restarts or recreates only what a
+    change asks for; keys in Hermes' files that the inventory does not mention stay.
+
+    \b
+    Example:
+      proxhermes bootstrap 118   after a change of `hermes:`, `litellm:`, `messaging:`
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
@@ -74,6 +84,11 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
     """create + bootstrap + verify: AGENT as the inventory says, proved.
 
     Run it again at any time: what is as it should be is left alone, and a run that was cut off is finished.
+
+    \b
+    Examples:
+      proxhermes up                   all agents of the inventory
+      proxhermes up 118 --no-verify   one, without asking the model
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
@@ -96,7 +111,17 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
 @json_option
 @pass_context
 def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int:
-    """Show what `up` would change for AGENT, door by door, and change nothing. Exit code 3 if anything would."""
+    """Show what `up` would change for AGENT, door by door, and change nothing.
+
+    The doors are the API token, root's shell on the node, and the inside of the container: [token], [root], [guest].
+    What goes through root's shell is shown as the command that it is. Exit code 3 if anything would change.
+
+    \b
+    Examples:
+      proxhermes plan                     all agents of the inventory
+      proxhermes plan 118 2> plan.txt     progress and plan are on stderr
+      proxhermes plan --json | jq '.agents[].changes[].subject'
+    """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import plan_all
@@ -149,4 +174,4 @@ def _as_dict(change: Change) -> dict[str, Any]:
 def _report(context: Context, results: list[dict[str, Any]], key: str = "agents") -> None:
     """Print the results as JSON if that was asked for. What `up` did stands under `up`, verified or not."""
     if context.json:
-        print_json({key: results})
+        context.print_json({key: results})

@@ -110,17 +110,17 @@ class Context:
         if self._display is not None:
             self._display.close()
 
+    def print_json(self, data: Any) -> None:
+        """Write a command's result for a program to stdout, with secrets masked; not into what the display draws."""
+        from proxhermes.redaction import redacted
+
+        self.quiet_display()
+        click.echo(json.dumps(redacted(data), indent=2, ensure_ascii=False))
+
     def close(self) -> None:
         """Stop the display and close the log; safe to call twice."""
         while self._closers:
             self._closers.pop()()
-
-
-def print_json(data: Any) -> None:
-    """Write a command's result for a program to stdout, with secrets masked."""
-    from proxhermes.redaction import redacted
-
-    click.echo(json.dumps(redacted(data), indent=2, ensure_ascii=False))
 
 
 def _stop_on_ctrl_c(stop: threading.Event, events: Events) -> Callable[[], None]:
@@ -205,6 +205,20 @@ json_option = click.option(
 pass_context = click.make_pass_decorator(Context, ensure=True)
 
 
-# Proxmox counts VMIDs from 100 to 999999999.
-VMID = click.IntRange(100, 999_999_999)
+class Vmid(click.IntRange):
+    """A container's number: Proxmox counts from 100 to 999999999."""
+
+    name = "VMID"
+
+    def __init__(self) -> None:
+        super().__init__(100, 999_999_999)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no VMID (a number from 100 on, as under `agents:` in the inventory)", param, ctx)
+
+
+VMID = Vmid()
 agents_argument = click.argument("agents", nargs=-1, type=VMID, metavar="[AGENT]...")

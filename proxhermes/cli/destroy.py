@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,12 @@ def destroy(context: Context, agents: tuple[int, ...], yes: bool, purge_data: bo
     """Stop and remove AGENT's container, with its disk. Its host folders stay, and are named.
 
     Only a container that proxhermes made is removed. Asks for the VMID first; without a terminal it needs --yes.
+    Ctrl-C at a question changes nothing.
+
+    \b
+    Examples:
+      proxhermes destroy 118                 its folders stay, for the next `up`
+      proxhermes destroy 118 --purge-data    its folders go, too
     """
     from proxhermes.apply.destroy import apply_destroy
     from proxhermes.facts.container import read_container
@@ -45,15 +52,23 @@ def destroy(context: Context, agents: tuple[int, ...], yes: bool, purge_data: bo
 def _about(plan: DestroyPlan) -> str:
     state = ", which is running" if plan.running else ""
     guarded = " Its protection is taken off." if plan.protected else ""
-    return f"Container {plan.vmid} ({plan.hostname}) on {plan.node}{state}, and its disk will be removed.{guarded}"
+    return f"CT {plan.vmid} ({plan.hostname}) on {plan.node}{state}, and its disk will be removed.{guarded}"
 
 
 def _ask(about: str, word: str, option: str) -> None:
     """Have the operator type `word`. Raises UsageError where nobody can, or does."""
-    from proxhermes.errors import UsageError
+    from proxhermes.errors import Interrupted, UsageError
 
     if not sys.stdin.isatty():
         raise UsageError(f"nobody is here to confirm: {about}", hint=f"add {option} to run this unattended")
     click.echo(about, err=True)
-    if click.prompt(f"Type “{word}” to go on", default="", show_default=False, err=True).strip() != word:
+    # Nothing runs that would need a safe point to stop at: here Ctrl-C is the answer no.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typed = click.prompt(f"Type “{word}” to go on", default="", show_default=False, err=True)
+    except click.Abort:
+        raise Interrupted("not confirmed; nothing was changed") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if typed.strip() != word:
         raise UsageError("not confirmed; nothing was changed")

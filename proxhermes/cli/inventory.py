@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, common_options, json_option, pass_context, print_json
+from proxhermes.cli.context import Command, Context, common_options, json_option, pass_context
 
 if TYPE_CHECKING:
     from proxhermes.inventory import Inventory
@@ -39,10 +39,10 @@ def check(click_context: click.Context, context: Context) -> None:
     except InventoryError as error:
         if not context.json:
             raise
-        print_json(_as_json(path, None, error))
+        context.print_json(_as_json(path, None, error))
         click_context.exit(error.exit_code)
     if context.json:
-        print_json(_as_json(path, read, None))
+        context.print_json(_as_json(path, read, None))
         return
     for line in _summary(read):
         click.echo(line)
@@ -51,7 +51,8 @@ def check(click_context: click.Context, context: Context) -> None:
 
 
 @inventory.command(cls=Command)
-def schema() -> None:
+@pass_context
+def schema(context: Context) -> None:
     """Print the JSON Schema of the inventory, for editors.
 
     \b
@@ -61,7 +62,7 @@ def schema() -> None:
     """
     from proxhermes.inventory.schema import json_schema
 
-    print_json(json_schema())
+    context.print_json(json_schema())
 
 
 def _summary(read: Inventory) -> list[str]:

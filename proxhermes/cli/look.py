@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
     from proxhermes.status import AgentStatus, AgentSummary
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def status(context: Context, agents: tuple[int, ...]) -> None:
     """Show how AGENT's container stands: state, address, mounts, and what waits for a boot.
 
-    Asks only the API; `verify` looks inside.
+    Asks only the API and changes nothing; `verify` looks inside.
     """
     from proxhermes.status import status as look
 
@@ -29,8 +29,9 @@ def status(context: Context, agents: tuple[int, ...]) -> None:
         with context.doors(agent) as doors:
             found.append(look(agent, doors))
     if context.json:
-        print_json({"agents": [asdict(each) for each in found]})
+        context.print_json({"agents": [asdict(each) for each in found]})
         return
+    context.quiet_display()
     for each in found:
         click.echo("\n".join(_lines(each)))
 
@@ -54,7 +55,11 @@ def _lines(agent: AgentStatus) -> list[str]:
 @json_option
 @pass_context
 def list_(context: Context) -> None:
-    """List the inventory's agents, and containers of proxhermes' that the inventory does not know."""
+    """List the inventory's agents, and containers of proxhermes' that the inventory does not know.
+
+    Asks only the API and changes nothing. STATE is running, stopped, unfinished (`up` goes on),
+    absent, or foreign (not made by proxhermes).
+    """
     from proxhermes.status import overview
     from proxhermes.transport.doors import Doors
 
@@ -64,8 +69,9 @@ def list_(context: Context) -> None:
         with Doors(inventory.nodes[name], context.events, name) as doors:
             rows += overview(tuple(inventory.agents.values()), name, doors.pve)
     if context.json:
-        print_json({"agents": [asdict(row) for row in rows]})
+        context.print_json({"agents": [asdict(row) for row in rows]})
         return
+    context.quiet_display()
     table = [("VMID", "HOSTNAME", "NODE", "STATE", "UP", "")]
     table += [(str(r.vmid), r.hostname, r.node, str(r.state), _duration(r.uptime), _remark(r)) for r in rows]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]

@@ -71,8 +71,11 @@ Exit codes: 0 ok, 1 failed, 2 usage or inventory, 3 changes pending,
 4 verification failed, 130 interrupted.
 \b
 A first run:
-  proxhermes inventory check
-  proxhermes create 118 && proxhermes bootstrap 118 && proxhermes verify 118
+  proxhermes inventory check      is the inventory right? Nothing is contacted
+  proxhermes plan                 what would happen; nothing is changed
+  proxhermes up                   do it, and prove it
+\b
+proxhermes COMMAND --help says what COMMAND changes.
 """
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context, print_json
+from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,14 +17,24 @@ if TYPE_CHECKING:
     from proxhermes.verify.model import Report
 
 
-@click.command(cls=Command)
+class _Verify(Command):
+    """Lists the checks in its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from proxhermes.verify.checks import CHECKS
+
+        with formatter.section("Checks, as LAYER.SUBJECT"):
+            formatter.write_dl([(check.id, check.question) for check in CHECKS])
+
+
+@click.command(cls=_Verify)
 @agents_argument
 @json_option
 @click.option(
     "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a JUnit XML report there."
 )
-@click.option("--only", multiple=True, metavar="ID", help="Ask only this check, or this layer's; may be repeated.")
-@click.option("--skip", multiple=True, metavar="ID", help="Leave out this check, or this layer's; may be repeated.")
+@click.option("--only", multiple=True, metavar="ID", help="Ask only this check or layer of checks; may be repeated.")
+@click.option("--skip", multiple=True, metavar="ID", help="Leave out this check or layer of checks; may be repeated.")
 @pass_context
 def verify(
     context: Context, agents: tuple[int, ...], junit: Path | None, only: tuple[str, ...], skip: tuple[str, ...]
@@ -35,8 +45,11 @@ def verify(
     fails; warnings do not count.
 
     \b
-    Layers and ids: container.running, host.mounts, engine.docker, hermes.answer, …
-    (`--only nonsense` lists them all)
+    Examples:
+      proxhermes verify                             all agents, all checks
+      proxhermes verify 118 --only hermes.answer    one check
+      proxhermes verify 118 --skip hermes           all but one layer's
+      proxhermes verify -q --json > report.json     for monitoring
     """
     verify_agents(context, context.agents(agents), only, skip, junit)
 
@@ -53,7 +66,7 @@ def verify_agents(
 
     Raises VerificationFailed if a check failed.
     """
-    from proxhermes.errors import VerificationFailed
+    from proxhermes.errors import ProxhermesError, UsageError, VerificationFailed
     from proxhermes.verify.checks import CHECKS
     from proxhermes.verify.model import Verdict
     from proxhermes.verify.report import as_dict, as_junit
@@ -61,6 +74,8 @@ def verify_agents(
     from proxhermes.verify.scene import Scene
 
     chosen = select(CHECKS, only, skip)
+    if junit and not junit.parent.is_dir():  # told before the checks are asked, not after
+        raise UsageError(f"--junit {junit}: there is no folder {junit.parent}")
     wanted = frozenset(check.id for check in chosen)
     reports: list[Report] = []
     for agent in agents:
@@ -70,9 +85,12 @@ def verify_agents(
         counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))
         doors.events.note(f"verified: {counts}")
     if context.json:
-        print_json({**(before or {}), **as_dict(reports)})
+        context.print_json({**(before or {}), **as_dict(reports)})
     if junit:
-        junit.write_text(as_junit(reports), encoding="utf-8")
+        try:
+            junit.write_text(as_junit(reports), encoding="utf-8")
+        except OSError as error:
+            raise ProxhermesError(f"the JUnit report was not written: {error}") from error
     bad = [result.check.id for report in reports for result in report if result.failed]
     if bad:
         raise VerificationFailed(

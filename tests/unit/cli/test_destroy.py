@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import signal
 
 import pytest
 
 from proxhermes.cli.destroy import _ask
-from proxhermes.errors import UsageError
+from proxhermes.errors import Interrupted, UsageError
 
 
 class Keyboard(io.StringIO):
@@ -40,3 +41,20 @@ def test_without_a_terminal_nothing_is_asked(
         _ask("Container 118 will be removed.", "118", "--yes")
     assert caught.value.hint == "add --yes to run this unattended"
     assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_at_the_question_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Impatient(Keyboard):
+        def readline(self, _size: int | None = -1, /) -> str:
+            signal.raise_signal(signal.SIGINT)
+            return "118\n"
+
+    kept = signal.signal(signal.SIGINT, lambda *_: None)
+    ours = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("sys.stdin", Impatient())
+    try:
+        with pytest.raises(Interrupted, match="nothing was changed"):
+            _ask("Container 118 will be removed.", "118", "--yes")
+        assert signal.getsignal(signal.SIGINT) is ours, "from here on, it asks for a stop at a safe point again"
+    finally:
+        signal.signal(signal.SIGINT, kept)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -100,7 +102,9 @@ def test_usage_errors_end_with_2_and_a_suggestion(capsys: pytest.CaptureFixture[
     assert main.run_with(["verfy"]) == 2
     assert "Did you mean 'verify'?" in capsys.readouterr().err
     assert main.run_with(["verify", "12"]) == 2
-    assert "100<=x<=999999999" in capsys.readouterr().err
+    assert "12 is no VMID" in capsys.readouterr().err.replace("'", "")
+    assert main.run_with(["verify", "hermes"]) == 2
+    assert "'hermes' is no VMID" in capsys.readouterr().err
     assert main.run_with(["verify", "--nonsense"]) == 2
 
 
@@ -152,3 +156,56 @@ def test_a_failed_command_shows_its_last_words() -> None:
     lines = describe(error)
     assert "| line 49" in lines
     assert "| line 10" not in lines
+
+
+def test_json_waits_for_the_display_to_let_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed: list[str] = []
+
+    def body(context: Context) -> None:
+        context.events.note("at work")
+        assert context._display is not None
+        monkeypatch.setattr(context._display, "close", lambda: closed.append(capsys.readouterr().out))
+        context.print_json({"a": 1})
+
+    _with(monkeypatch, body)
+    assert main.run_with(["try"]) == 0
+    assert closed[0] == "", "nothing was printed before"
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "proxhermes", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("proxhermes, version ")
+
+
+def test_every_command_teaches_what_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("create", "bootstrap", "verify", "up", "plan", "destroy"):
+        assert main.run_with([command, "--help"]) == 0
+        assert f"proxhermes {command} " in capsys.readouterr().out.partition("Example")[2], f"{command} has no example"
+    assert main.run_with(["verify", "--help"]) == 0
+    assert "hermes.answer" in capsys.readouterr().out, "the checks are listed"
+
+
+def test_a_junit_file_that_cannot_be_is_told_before_the_checks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text("""
+version: 1
+nodes:
+  gihyeon:
+    api: https://192.0.2.1:8006
+    token: hermes@pve!proxhermes
+    token_secret: {env: NOT_SET_ANYWHERE}
+    ssh: {host: 192.0.2.1}
+litellm: {base_url: "http://192.0.2.2:4000/v1", api_key: {env: NOT_SET_ANYWHERE}, model: m}
+agents:
+  118: {node: gihyeon, hostname: h, network: {bridge: vmbr0}}
+""")
+    argv = ["-i", str(inventory), "verify", "--junit"]
+    assert main.run_with([*argv, str(tmp_path / "none" / "junit.xml")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main.run_with([*argv, str(tmp_path / "junit.xml")]) == 2, "a missing secret says nothing of the agent"
+    assert capsys.readouterr().err.count("NOT_SET_ANYWHERE") == 2, "told once, with its way out"
