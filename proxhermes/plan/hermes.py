@@ -107,13 +107,13 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
             else "litellm.model in the inventory must be one of them; a key may also be limited to some models"
         )
         raise Refused(
-            verdict.reason, doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed", hint=hint
+            verdict.reason, doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed there", hint=hint
         )
     length = agent.litellm.context_length or verdict.context_length
     if length is not None and length < HERMES_SMALLEST_CONTEXT:
         raise Refused(
             f"{agent.litellm.model} has a context of {length} tokens; Hermes needs {HERMES_SMALLEST_CONTEXT}",
-            doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed",
+            doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed there",
             hint="another model, or correct max_input_tokens in LiteLLM; litellm.context_length goes before it",
         )
     return verdict.context_length, []
