@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,11 +29,15 @@ def status(context: Context, agents: tuple[int, ...]) -> None:
         with context.doors(agent) as doors:
             found.append(look(agent, doors))
     if context.json:
-        context.print_json({"agents": [asdict(each) for each in found]})
+        context.print_json({"agents": [_as_json(each) for each in found]})
         return
     context.quiet_display()
     for each in found:
         click.echo("\n".join(_lines(each)))
+
+
+def _as_json(agent: AgentStatus) -> dict[str, Any]:
+    return asdict(agent) | {"mounts": [{"host": host, "guest": guest} for host, guest in agent.mounts]}
 
 
 def _lines(agent: AgentStatus) -> list[str]:

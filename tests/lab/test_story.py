@@ -157,7 +157,10 @@ def test_the_host_folders_have_their_mapped_owner(story: Operator) -> None:
 def test_status_and_list(story: Operator) -> None:
     (status,) = story.json("status")["agents"]
     assert status["state"] == "running"
-    assert status["mounts"] == [["/mnt/pve/hdd/hermes", "/data"], ["/media/2tb/hermes", "/fast"]]
+    assert status["mounts"] == [
+        {"host": "/mnt/pve/hdd/hermes", "guest": "/data"},
+        {"host": "/media/2tb/hermes", "guest": "/fast"},
+    ]
     assert status["current"] is True
     assert "118" in story.run("list").stdout
 
