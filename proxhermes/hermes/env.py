@@ -111,10 +111,6 @@ class EnvUpdate:
     changed: tuple[str, ...]
     gone: tuple[str, ...]
 
-    @property
-    def differs(self) -> bool:
-        return bool(self.added or self.changed or self.gone)
-
 
 def update(text: str, wanted: Mapping[str, str], forget: Collection[str] = ()) -> EnvUpdate:
     """`text` with every key of `wanted` set, and those of `forget` gone; all else stays as it is, byte for byte.

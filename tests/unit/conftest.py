@@ -1,4 +1,4 @@
-"""Builders that several rooms' tests share: an agent as the inventory gives it."""
+"""Builders that several rooms' tests share: an agent as the inventory gives it, and who hears what is reported."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 
+from proxhermes.events import Event, Events
 from proxhermes.inventory.models import Agent
 
 MakeAgent = Callable[..., Agent]
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    """What was reported during the test."""
+    return []
+
+
+@pytest.fixture
+def events(heard: list[Event]) -> Events:
+    return Events([heard.append])
 
 
 @pytest.fixture

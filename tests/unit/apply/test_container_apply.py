@@ -114,21 +114,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
 
 
-@pytest.fixture
-def seen() -> list[Event]:
-    return []
+def texts(heard: list[Event], kind: Kind) -> list[str]:
+    return [event.text for event in heard if event.kind is kind]
 
 
-@pytest.fixture
-def events(seen: list[Event]) -> Events:
-    return Events([seen.append])
-
-
-def texts(seen: list[Event], kind: Kind) -> list[str]:
-    return [event.text for event in seen if event.kind is kind]
-
-
-def test_a_new_container(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_a_new_container(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     node = Node()
     agent = make_agent()
     host = HostPlan("gihyeon", 118, options={"mp0": "/a,mp=/b"})
@@ -142,26 +132,28 @@ def test_a_new_container(make_agent: MakeAgent, events: Events, seen: list[Event
         f"PUT {BASE}/config digest=d2 description={BLOCK}",
         f"POST {BASE}/status/start",
     ]
-    assert texts(seen, Kind.NOTE) == ["CT 118 is up at 10.1.10.50"]
-    assert [text.split()[0] for text in texts(seen, Kind.CHANGE)] == ["created", "tags", "wrote", "started"]
+    assert texts(heard, Kind.NOTE) == ["CT 118 is up at 10.1.10.50"]
+    assert [text.split()[0] for text in texts(heard, Kind.CHANGE)] == ["created", "tags", "wrote", "started"]
 
 
-def test_an_unchanged_container_costs_nothing(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_an_unchanged_container_costs_nothing(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     node = Node()
     plan = ContainerPlan("gihyeon", 118, addresses=("10.1.10.50",))
     apply_container(make_agent(), plan, node, events)
     apply_host(make_agent(), NO_HOST, node, events)
     bring_up(make_agent(), plan, NO_HOST, node, events)
-    assert node.asked == [] and seen == []
+    assert node.asked == [] and heard == []
 
 
-def test_a_template_is_fetched_once_with_its_progress(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_a_template_is_fetched_once_with_its_progress(
+    make_agent: MakeAgent, events: Events, heard: list[Event]
+) -> None:
     plan = replace(NEW, template=Template("local:vztmpl/t.tar.zst", "t.tar.zst"))
     node = Node()
     node.log = ("downloading", "    32768K ........ ........ 26% 25.9M 3s")
     apply_container(make_agent(), plan, node, events)
     assert node.written[0] == "POST /nodes/gihyeon/aplinfo storage=local template=t.tar.zst"
-    progress = next(event for event in seen if event.kind is Kind.PROGRESS)
+    progress = next(event for event in heard if event.kind is Kind.PROGRESS)
     assert (progress.data["done"], progress.data["total"]) == (26.0, 100.0)
     there = Node(**{"GET /nodes/gihyeon/storage/local/content": [{"volid": "local:vztmpl/t.tar.zst"}]})
     apply_container(make_agent(), plan, there, events)
@@ -174,15 +166,15 @@ def test_a_vmid_taken_meanwhile_is_refused(make_agent: MakeAgent, events: Events
         apply_container(make_agent(), NEW, node, events)
 
 
-def test_what_breaks_off_says_where_it_stands(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_what_breaks_off_says_where_it_stands(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     node = Node(**{f"PUT {BASE}/config": ApiError("no", status=500)})
     with pytest.raises(ApiError):
         apply_container(make_agent(), NEW, node, events)
-    assert texts(seen, Kind.NOTE) == ["CT 118 exists, stopped, without its tag; the same command goes on from there"]
-    assert texts(seen, Kind.CHANGE) == ["created CT 118 (hermes) from local:vztmpl/t.tar.zst"]
+    assert texts(heard, Kind.NOTE) == ["CT 118 exists, stopped, without its tag; the same command goes on from there"]
+    assert texts(heard, Kind.CHANGE) == ["created CT 118 (hermes) from local:vztmpl/t.tar.zst"]
 
 
-def test_an_update_holds_the_digest(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_an_update_holds_the_digest(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     node = Node()
     node.log = ("Image resized.", "Failed to update the container's filesystem: no")
     change = Change(Layer.CONTAINER, Door.TOKEN, "cores", "2", "4")
@@ -194,8 +186,8 @@ def test_an_update_holds_the_digest(make_agent: MakeAgent, events: Events, seen:
         f"PUT {BASE}/config digest=d1 cores=4 delete=startup",
         f"PUT {BASE}/resize disk=rootfs size=32G",
     ]
-    assert texts(seen, Kind.CHANGE) == ["cores: 2 -> 4", "grew the root disk to 32G"]
-    assert "Failed to update" in texts(seen, Kind.WARNING)[0]
+    assert texts(heard, Kind.CHANGE) == ["cores: 2 -> 4", "grew the root disk to 32G"]
+    assert "Failed to update" in texts(heard, Kind.WARNING)[0]
 
 
 CHANGED = ContainerPlan("gihyeon", 118, update={"cores": "4"}, addresses=("10.1.10.50",))
@@ -212,7 +204,7 @@ CHANGED = ContainerPlan("gihyeon", 118, update={"cores": "4"}, addresses=("10.1.
     ],
 )
 def test_it_reboots_only_for_what_is_really_pending(
-    make_agent: MakeAgent, events: Events, seen: list[Event], pending: list[dict[str, Any]], rebooted: bool
+    make_agent: MakeAgent, events: Events, heard: list[Event], pending: list[dict[str, Any]], rebooted: bool
 ) -> None:
     status = iter(
         [{"status": "running", "pid": 7}, {"status": "running", "pid": 7}, *[{"status": "running", "pid": 8}] * 9]
@@ -220,7 +212,7 @@ def test_it_reboots_only_for_what_is_really_pending(
     node = Node(**{f"GET {BASE}/pending": pending, f"GET {BASE}/status/current": status})
     bring_up(make_agent(), CHANGED, NO_HOST, node, events)
     assert [line for line in node.written if "reboot" in line] == [f"POST {BASE}/status/reboot timeout=90"] * rebooted
-    assert texts(seen, Kind.CHANGE) == ["rebooted CT 118"] * rebooted
+    assert texts(heard, Kind.CHANGE) == ["rebooted CT 118"] * rebooted
 
 
 def test_the_same_boot_is_no_reboot(make_agent: MakeAgent, events: Events) -> None:
@@ -230,18 +222,18 @@ def test_the_same_boot_is_no_reboot(make_agent: MakeAgent, events: Events) -> No
         bring_up(make_agent(), CHANGED, NO_HOST, node, events)
 
 
-def test_a_start_that_fails_is_told(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_a_start_that_fails_is_told(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     why = TaskFailed("bridge 'vmbr9' does not exist", upid="U", exitstatus="x", log=[])
     node = Node(**{"TASK starting CT 118": why})
     with pytest.raises(TaskFailed):
         bring_up(make_agent(), NEW, NO_HOST, node, events)
-    assert "not started" in texts(seen, Kind.NOTE)[0]
+    assert "not started" in texts(heard, Kind.NOTE)[0]
 
 
-def test_one_that_somebody_started_meanwhile_is_up(make_agent: MakeAgent, events: Events, seen: list[Event]) -> None:
+def test_one_that_somebody_started_meanwhile_is_up(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
     node = Node(**{f"POST {BASE}/status/start": ApiError("CT 118 already running", status=500)})
     bring_up(make_agent(), NEW, NO_HOST, node, events)
-    assert texts(seen, Kind.NOTE) == ["CT 118 is up at 10.1.10.50"]
+    assert texts(heard, Kind.NOTE) == ["CT 118 is up at 10.1.10.50"]
 
 
 def test_no_address_has_a_deadline_and_says_what_it_waited_for(make_agent: MakeAgent, events: Events) -> None:
@@ -277,26 +269,26 @@ def test_notes_that_were_edited_meanwhile_are_kept(make_agent: MakeAgent, events
 
 
 def test_the_root_shell_s_changes_are_told_as_they_happen(
-    make_agent: MakeAgent, events: Events, seen: list[Event]
+    make_agent: MakeAgent, events: Events, heard: list[Event]
 ) -> None:
     said = CommandResult(2, "changed: made /a\n", "can't set\n")
     host = HostPlan("gihyeon", 118, options={"mp0": "/a,mp=/b"})
     with pytest.raises(CommandFailed):
         apply_host(make_agent(), host, Node(RUN=said), events)
-    assert texts(seen, Kind.CHANGE) == ["made /a"]
+    assert texts(heard, Kind.CHANGE) == ["made /a"]
 
 
-def test_percentages_are_progress_and_the_rest_is_shown(events: Events, seen: list[Event]) -> None:
+def test_percentages_are_progress_and_the_rest_is_shown(events: Events, heard: list[Event]) -> None:
     line = download_progress(events, "t")
     for text in ("starting", "100%", "done"):
         line(text)
-    assert [event.kind for event in seen] == [Kind.LINE, Kind.PROGRESS, Kind.LINE]
+    assert [event.kind for event in heard] == [Kind.LINE, Kind.PROGRESS, Kind.LINE]
 
 
 DESTROY = DestroyPlan("gihyeon", 118, "hermes", True, True, True, ("/a", "/b"), ((100000, 165535),))
 
 
-def test_destroy(events: Events, seen: list[Event]) -> None:
+def test_destroy(events: Events, heard: list[Event]) -> None:
     node = Node()
     apply_destroy(DESTROY, node, events)
     assert node.written == [
@@ -304,7 +296,7 @@ def test_destroy(events: Events, seen: list[Event]) -> None:
         f"POST {BASE}/status/shutdown timeout=60 forceStop=1",
         f"DELETE {BASE} purge=1",
     ]
-    assert [text.split()[0] for text in texts(seen, Kind.NOTE)] == ["/a", "/b"]
+    assert [text.split()[0] for text in texts(heard, Kind.NOTE)] == ["/a", "/b"]
 
 
 def test_destroy_of_one_that_stopped_meanwhile(events: Events) -> None:

@@ -36,16 +36,6 @@ class FakeGuest:
         return self.result
 
 
-@pytest.fixture
-def heard() -> list[Event]:
-    return []
-
-
-@pytest.fixture
-def events(heard: list[Event]) -> Events:
-    return Events([heard.append])
-
-
 def texts(heard: list[Event], kind: Kind) -> list[str]:
     return [event.text for event in heard if event.kind is kind]
 

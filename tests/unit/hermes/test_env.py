@@ -45,7 +45,7 @@ def test_what_others_wrote_stays_and_the_second_time_changes_nothing(lines: list
     others = {key: value for key, value in by_dotenv(before).items() if key not in wanted}
     assert {key: value for key, value in read.items() if key not in wanted} == others
     again = env.update(after.text, wanted)
-    assert not again.differs
+    assert (again.added, again.changed, again.gone) == ((), (), ())
     assert again.text == after.text
 
 

@@ -13,21 +13,9 @@ from typing import Any
 import pytest
 from far_sides import Sshd, free_port, keygen
 
-from proxhermes.events import Event, Events
 from proxhermes.inventory.models import Node
 
 SECRET = "11111111-2222-3333-4444-555555555555"
-
-
-@pytest.fixture
-def heard() -> list[Event]:
-    """What was reported during the test."""
-    return []
-
-
-@pytest.fixture
-def events(heard: list[Event]) -> Events:
-    return Events([heard.append])
 
 
 @pytest.fixture
