@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 from proxhermes.lab.images import base, hermes, litellm, template
 from proxhermes.lab.images.cache import Cache, Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Artefacts:
-    """Where the built things are."""
-
-    template: Path
-    litellm: Path
-    registry: Path
-    apt: Path
-
-
-def build_all(progress: Progress, cache: Cache | None = None) -> Artefacts:
+def build_all(progress: Progress, cache: Cache) -> None:
     """Build whatever is missing or was made from another recipe; quick when nothing is.
 
     :param progress: told, one line each, what is being done; called from more than one thread
     :raises BuildError: what failed and where its log is
     """
-    cache = cache or Cache()
     cache.apt.mkdir(parents=True, exist_ok=True)
     if not _all_fresh(cache):
         base.build(cache, progress)
@@ -35,7 +22,9 @@ def build_all(progress: Progress, cache: Cache | None = None) -> Artefacts:
     with ThreadPoolExecutor(max_workers=2) as workers:
         registry = workers.submit(hermes.build, cache, progress)
         proxy = workers.submit(litellm.build, cache, progress)
-        return Artefacts(template.build(cache, progress), proxy.result(), registry.result(), cache.apt)
+        template.build(cache, progress)
+        for built in (registry, proxy):
+            built.result()
 
 
 def _all_fresh(cache: Cache) -> bool:
@@ -52,8 +41,7 @@ def main() -> None:
     def tell(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    artefacts = build_all(tell)
-    sys.stdout.write("".join(f"{path}\n" for path in (artefacts.template, artefacts.litellm, artefacts.registry)))
+    build_all(tell, Cache())
 
 
 if __name__ == "__main__":

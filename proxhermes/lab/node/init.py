@@ -18,7 +18,7 @@ from pathlib import Path
 import proxhermes
 from proxhermes.lab.node import namespaces
 from proxhermes.lab.node.cgroups import hierarchies
-from proxhermes.lab.node.paths import CACHE_ROOT, NODE_NAME, STATE_ROOT, LabPaths
+from proxhermes.lab.node.paths import CACHE_ROOT, DISKS, NODE_NAME, STATE_ROOT, LabPaths
 from proxhermes.lab.node.process import Process, run, start_time
 
 # What of the machine may lie on a disk of its own and belongs to a working system. Other mounts stay out, so that a
@@ -123,9 +123,10 @@ def mount_disks(paths: LabPaths, root: Path) -> None:
     bind(paths.node / "pve", root / "etc/pve")
     bind(paths.node / "vz", root / "var/lib/vz")
     bind(paths.node / "thin", root / "var/lib/pve-lab")
-    for image, point in ((paths.disks / "hdd.img", "mnt/pve/hdd"), (paths.disks / "2tb.img", "media/2tb")):
-        (root / point).mkdir(parents=True, exist_ok=True)
-        mount("-o", "loop,noatime", image, root / point)
+    for disk in DISKS:
+        point = root / disk.mount_point.lstrip("/")
+        point.mkdir(parents=True, exist_ok=True)
+        mount("-o", "loop,noatime", paths.disks / disk.image, point)
 
 
 def leave_old_root() -> None:
@@ -137,7 +138,6 @@ def leave_old_root() -> None:
 def bind(source: Path, target: Path) -> None:
     """Bind `source` on `target`, which is made when missing; a single file on a file."""
     if source.is_dir():
-        source.mkdir(parents=True, exist_ok=True)
         target.mkdir(parents=True, exist_ok=True)
     mount("--bind", source, target)
 

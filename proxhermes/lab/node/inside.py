@@ -5,7 +5,6 @@ Runs in the node's namespaces, so that pids, addresses and paths are the node's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,12 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proxhermes.lab.images import template
 from proxhermes.lab.node.network import UPLINK
-from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, CACHE_ROOT, NODE_NAME, LabPaths, Slot
+from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, DISKS, NODE_NAME, LabPaths, Slot
 from proxhermes.lab.node.process import LabError, wait_until, write_atomically
 from proxhermes.lab.node.service_table import APPLIANCE_PORT, table
 from proxhermes.lab.node.services import Keeper, answers
+from proxhermes.lab.pve.download import INDEX, SOURCES
 
 TOOLS = ("pct", "pvesm", "pveam", "pvesh", "pveum")
 
@@ -33,25 +32,10 @@ def furnish(paths: LabPaths, slot: Slot) -> None:
         write_atomically(Path("/usr/sbin", tool), wrapper, 0o755)
     write_atomically(Path("/etc/pve-lab.json"), json.dumps(description(paths), indent=2) + "\n")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    indexes = Path("/var/lib/pve-manager/apl-info")
-    # `pveam` complains when one of its two sources was never fetched.
-    write_atomically(indexes / "download.proxmox.com", appliance_index(CACHE_ROOT / "template" / template.NAME))
-    write_atomically(indexes / "releases.turnkeylinux.org", "")
+    for source in SOURCES:  # `pveam` complains of one that was never fetched; the lab has nothing of the second
+        write_atomically(Path(INDEX, source), "")
     fresh_home(Path("/root"))
     write_atomically(Path("/root/.ssh/authorized_keys"), (paths.client / "id_ed25519.pub").read_text(), 0o600)
-
-
-def appliance_index(archive: Path) -> str:
-    """The entry of `pveam available` for a template that the node's appliance server has."""
-    package, version, _ = archive.name.split("_")
-    with archive.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha512").hexdigest()
-    return (
-        f"Package: {package}\nVersion: {version}\nType: lxc\nOS: debian-13\nSection: system\nArchitecture: amd64\n"
-        f"Maintainer: proxhermes lab\nLocation: http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}/{archive.name}\n"
-        f"sha512sum: {digest}\nInfopage: https://pve.proxmox.com/wiki/Linux_Container#pct_supported_distributions\n"
-        "Description: Debian 13 Trixie (standard)\n A small Debian Trixie system including all standard packages.\n"
-    )
 
 
 def fresh_home(home: Path) -> None:
@@ -71,15 +55,13 @@ def description(paths: LabPaths) -> dict[str, object]:
         "root": "/",
         "runtime": "proxhermes.lab.node.lxc:LxcRuntime",
         "arguments": {"cgroup_parent": paths.cgroup},
+        "appliances": f"http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}",
     }
 
 
 def etc_files(paths: LabPaths, slot: Slot) -> Mapping[str, str]:
     """Path and text of the node's own configuration files."""
-    disks = "".join(
-        f"{paths.disks / image} {point} ext4 loop,noatime 0 2\n"
-        for image, point in (("hdd.img", "/mnt/pve/hdd"), ("2tb.img", "/media/2tb"))
-    )
+    disks = "".join(f"{paths.disks / disk.image} {disk.mount_point} ext4 loop,noatime 0 2\n" for disk in DISKS)
     return {
         "/etc/hostname": f"{NODE_NAME}\n",
         "/etc/hosts": f"127.0.0.1 localhost\n{slot.node_address} {NODE_NAME}.lab {NODE_NAME}\n",

@@ -6,28 +6,26 @@ step writes, it clears what is there and begins anew. A lab that is complete is 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
 from proxhermes.lab.images import litellm
 from proxhermes.lab.images.build import build_all
 from proxhermes.lab.images.cache import BuildError, Cache
 from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
 from proxhermes.lab.node.lab import Lab
-from proxhermes.lab.node.paths import CACHE_ROOT, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths, Slot
+from proxhermes.lab.node.locks import locked
+from proxhermes.lab.node.paths import CACHE_ROOT, DISKS, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths, Slot
 from proxhermes.lab.node.process import LabError, Process, run, wait_until
+from proxhermes.lab.pve.download import LOG
 
 Say = Callable[[str], None]
-DISKS = {"hdd.img": ("hdd", "200G"), "2tb.img": ("2tb", "100G")}
-"""Image, label, size of the node's data disks; sparse, so they cost what is written."""
 
 
 def silent(_: str) -> None:
@@ -54,6 +52,7 @@ def down(instance: str = "default", say: Say = silent, *, purge_cache: bool = Fa
     paths = LabPaths(instance)
     if os.geteuid() != 0:
         raise LabError("the lab needs root, to go down as well (sudo proxhermes lab down)")
+    preflight.remove_stale_policy()
     with _alone(paths, say):
         _clear(paths, say)
     if purge_cache:
@@ -68,39 +67,6 @@ def instances() -> list[str]:
     return sorted(folder.name for folder in STATE_ROOT.iterdir() if folder.is_dir()) if STATE_ROOT.is_dir() else []
 
 
-@contextmanager
-def locked(file: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file, gone again afterwards; `busy` is told when somebody else has it.
-
-    The kernel frees the lock of a process that dies; the file that it leaves locks nothing.
-    """
-    with _lock_file(file, busy):
-        try:
-            yield
-        finally:
-            file.unlink()
-    with suppress(OSError):
-        RUN_ROOT.rmdir()  # only when it was the last file in it
-
-
-def _lock_file(file: Path, busy: Callable[[], None]) -> IO[str]:
-    """The lock file, opened and locked; not one that its former holder has removed meanwhile."""
-    while True:
-        RUN_ROOT.mkdir(mode=0o700, exist_ok=True)
-        try:
-            lock = file.open("w")
-        except FileNotFoundError:
-            continue  # another command has just removed the folder as empty
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            busy()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if file.exists() and file.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-            return lock
-        lock.close()
-
-
 def _alone(paths: LabPaths, say: Say) -> AbstractContextManager[None]:
     """One `up` or `down` of an instance at a time."""
     return locked(paths.lock, lambda: say(f"waiting for another command to finish with lab {paths.instance}"))
@@ -108,7 +74,7 @@ def _alone(paths: LabPaths, say: Say) -> AbstractContextManager[None]:
 
 def _take_slot(paths: LabPaths) -> Slot:
     """A number of its own for the instance, though another may be going up at this moment."""
-    with locked(RUN_ROOT / "slots.lock", lambda: None):
+    with locked(RUN_ROOT / "slots.lock"):
         slot = network.free_slot()
         paths.slot_file.write_text(f"{slot.number}\n")
     return slot
@@ -134,6 +100,8 @@ def _build(paths: LabPaths, say: Say) -> Lab:
     lab = start_node(paths)
     say("node services")
     start_services(lab)
+    if not proxmox.update_templates(lab):
+        raise LabError(f"the node cannot fetch the appliance index: {lab.run(['tail', '-1', LOG]).stdout}")
     say(f"CT {LITELLM_VMID}: LiteLLM; user, role and token")
     with ThreadPoolExecutor(1) as pool:
         token = pool.submit(proxmox.make_token, lab)
@@ -165,9 +133,9 @@ def start_node(paths: LabPaths) -> Lab:
     (pve / "storage.cfg").write_text(proxmox.STORAGE_CFG)
     # LiteLLM's template lies on the node; the agent's is fetched from the appliance server, as on a new node.
     _offer(CACHE_ROOT / "template" / litellm.NAME, paths.node / "vz/template/cache" / litellm.NAME)
-    for image, (label, size) in DISKS.items():
-        run(["truncate", "-s", size, paths.disks / image])
-        run(["mkfs.ext4", "-q", "-F", "-L", label, "-E", "nodiscard", paths.disks / image])
+    for disk in DISKS:
+        run(["truncate", "-s", disk.size, paths.disks / disk.image])
+        run(["mkfs.ext4", "-q", "-F", "-L", disk.label, "-E", "nodiscard", paths.disks / disk.image])
     network.connect(paths, slot)
     with (paths.logs / "init.log").open("wb") as log:
         _spawn_init(paths, log.fileno())
@@ -211,6 +179,9 @@ def start_services(lab: Lab) -> list[str]:
 def _revive(lab: Lab, say: Say) -> None:
     for name in start_services(lab):
         say(f"service {name} was down and is up again")
+    # Another instance's `up` may have built a new template into the common cache.
+    if not proxmox.update_templates(lab):
+        say("the node could not refresh its index of templates (/var/log/pveam.log on it)")
     if not proxmox.running(lab, LITELLM_VMID):
         say(f"CT {LITELLM_VMID} was down: starting it")
         lab.run(["pct", "start", str(LITELLM_VMID)])
@@ -246,4 +217,4 @@ def containers(lab: Lab) -> list[dict[str, object]]:
         cards = lab.pvesh(f"/nodes/{NODE_NAME}/lxc/{vmid}/interfaces") if guest["status"] == "running" else []
         addresses = [card["inet"] for card in cards or [] if card.get("inet") and card["name"] != "lo"]
         shown.append({"vmid": vmid, "name": guest["name"], "status": guest["status"], "addresses": addresses})
-    return sorted(shown, key=lambda container: str(container["vmid"]))
+    return shown

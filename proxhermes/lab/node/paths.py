@@ -19,6 +19,19 @@ LITELLM_VMID = 117
 LITELLM_ADDRESS = "10.1.10.22"
 LITELLM_HWADDR = "BC:24:11:10:01:17"
 
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A data disk of the node: a sparse file, which costs what is written to it."""
+
+    image: str
+    label: str
+    size: str
+    mount_point: str
+
+
+DISKS = (Disk("hdd.img", "hdd", "200G", "/mnt/pve/hdd"), Disk("2tb.img", "2tb", "100G", "/media/2tb"))
+
 _INSTANCE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
 
 

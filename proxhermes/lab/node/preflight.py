@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from proxhermes.lab.node.locks import locked
+from proxhermes.lab.node.paths import RUN_ROOT
 from proxhermes.lab.node.process import LabError, run
 
 PACKAGES = (
@@ -47,11 +50,27 @@ def missing_packages() -> list[str]:
 
 def install_missing(say: Callable[[str], None]) -> None:
     """apt-get what is missing, without starting its services on the machine."""
-    if _POLICY.exists() and _POLICY.read_text() == _POLICY_TEXT:
-        _POLICY.unlink()  # left by an installation that was killed
-    missing = missing_packages()
-    if not missing:
+    remove_stale_policy()
+    if not missing_packages():
         return
+    with _installing():
+        if missing := missing_packages():  # another command may have had the same in mind
+            _install(missing, say)
+
+
+def remove_stale_policy() -> None:
+    """Remove the switch below when an installation that was killed has left it: it would stop other services too."""
+    if _POLICY.exists() and _POLICY.read_text() == _POLICY_TEXT:
+        with _installing():
+            _POLICY.unlink(missing_ok=True)
+
+
+def _installing() -> AbstractContextManager[None]:
+    """One installation at a time."""
+    return locked(RUN_ROOT / "packages.lock")
+
+
+def _install(missing: Sequence[str], say: Callable[[str], None]) -> None:
     say(f"installing Debian packages: {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     mine = not _POLICY.exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from proxhermes.lab.images import litellm
+from proxhermes.lab.images import appliances, litellm
+from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import (
     BRIDGE,
@@ -56,6 +57,12 @@ def make_token(lab: Lab) -> str:
     for place in PLACES:
         lab.run(["pveum", "acl", "modify", place, "--users", USER, "--roles", ROLE])
     return secret
+
+
+def update_templates(lab: Lab) -> bool:
+    """Bring the node's appliance index up to what the appliance server has; False when it could not be fetched."""
+    appliances.build_index(Cache(), lambda _: None)
+    return lab.run(["pveam", "update"]).stdout == "update successful\n"
 
 
 def make_litellm(lab: Lab) -> None:

@@ -14,18 +14,37 @@ from pathlib import Path
 from typing import IO
 
 from proxhermes.lab.pve.errors import PveError
-from proxhermes.lab.pve.files import read_text
+from proxhermes.lab.pve.files import read_text, write_text
 from proxhermes.lab.pve.runtime import Log
 from proxhermes.lab.pve.site import Site
 
 INDEX = "/var/lib/pve-manager/apl-info"
 SOURCES = ("download.proxmox.com", "releases.turnkeylinux.org")
 """The files that Proxmox expects in that folder, named after where they come from."""
+INDEX_FILE = "aplinfo.dat"
+LOG = "/var/log/pveam.log"
 _CHUNK = 1024 * 1024
 _DOT = 32 * 1024
 _LINE_DOTS = 96
 """One line of wget's `--progress=dot:mega` style: 3 MiB, in groups of 16 dots of 32 KiB."""
 _KEYS = {"Package": "package", "Location": "location", "ManageUrl": "manageurl", "OS": "os", "InfoPage": "infopage"}
+
+
+def update_index(site: Site) -> bool:
+    """Fetch the index anew, as `pveam update` does; False when it cannot be: the old one stays, LOG says why."""
+    url = f"{site.appliances}/{INDEX_FILE}"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - the node's own setting
+            text = answer.read().decode()
+        write_text(site.real(f"{INDEX}/{SOURCES[0]}"), text, 0o644)
+        said = "update successful"
+    except (OSError, ValueError) as error:
+        said = f"update failed: {error}"
+    log = site.real(LOG)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as stream:
+        stream.write(f"{_now()} {url}: {said}\n")
+    return said == "update successful"
 
 
 def read_index(site: Site) -> dict[str, dict[str, str]]:
@@ -38,6 +57,8 @@ def read_index(site: Site) -> dict[str, dict[str, str]]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         for block in re.split(r"\n\s*\n", read_text(path)):
             entry = _entry(block)
+            if entry.get("location") and "://" not in entry["location"]:
+                entry["location"] = f"{site.appliances}/{entry['location']}"
             if entry.get("location") and entry.get("template"):
                 found[entry["template"]] = entry
     return found

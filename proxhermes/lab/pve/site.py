@@ -32,6 +32,8 @@ class Site:
     interfaces: str = "/etc/network/interfaces"
     version: str = "8.4.21"
     repoid: str = "2606ac850d46da29"
+    appliances: str = ""
+    """URL of the folder with the appliance index and its templates; empty where there is none to reach."""
     certificate: str = "/etc/pve/local/pve-ssl.pem"
 
     def real(self, path: str | Path) -> Path:

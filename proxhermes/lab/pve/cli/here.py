@@ -1,9 +1,10 @@
 """Which node this machine is: `/etc/pve-lab.json`, written when the node is built.
 
     {"name": "gihyeon", "root": "/", "runtime": "proxhermes.lab.node.lxc:LxcRuntime",
-     "arguments": {"cgroup_parent": "phlab/default"}}
+     "arguments": {"cgroup_parent": "phlab/default"}, "appliances": "http://10.1.10.1:8082"}
 
 `runtime` names what makes the `Runtime`, as module:callable, and `arguments` what it is called with.
+`appliances` is where `pveam update` looks.
 """
 
 from __future__ import annotations
@@ -31,4 +32,5 @@ def open_node() -> Node:
         raise PveError(f"this machine is no node of the lab: {file}: {error.strerror}") from error
     module, _, name = said["runtime"].partition(":")
     make = getattr(importlib.import_module(module), name)
-    return Node(Site(root=Path(said["root"]), name=said["name"]), make(**said["arguments"]))
+    site = Site(root=Path(said["root"]), name=said["name"], appliances=said.get("appliances", ""))
+    return Node(site, make(**said["arguments"]))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from proxhermes.lab.pve import download
 from proxhermes.lab.pve.cli.api import ask
 from proxhermes.lab.pve.cli.getopt import Kind
-from proxhermes.lab.pve.cli.tool import Call, Command, Tool, Values, main, say
+from proxhermes.lab.pve.cli.tool import Call, Command, Tool, Values, complain, main, say
 from proxhermes.lab.pve.errors import bad_parameters
 from proxhermes.lab.pve.node import Node
 
@@ -28,9 +29,18 @@ def available(call: Call) -> int:
     return 0
 
 
-def download(call: Call) -> int:
+def fetch(call: Call) -> int:
     """`pveam download`: a template of the index onto a storage, its task's log on standard output."""
     ask(call, "POST", _INDEX, {"storage": call.values["storage"], "template": call.values["template"]})
+    return 0
+
+
+def update(call: Call) -> int:
+    """`pveam update`: fetch the index anew. Ends with 0 whether it could or not."""
+    if download.update_index(call.node.site):
+        say("update successful\n")
+    else:
+        complain(f"update failed - see {download.LOG} for details\n")
     return 0
 
 
@@ -50,12 +60,12 @@ def _section(_node: Node, _values: Values) -> Mapping[str, Kind]:
 TOOL = Tool(
     "pveam",
     (
-        (Command("download", download, ("storage", "template")),),
+        (Command("download", fetch, ("storage", "template")),),
         (
             Command("available", available, (), _section),
             Command("list", list_templates, ("storage",)),
             Command("remove", None, ("template_path",)),
-            Command("update"),
+            Command("update", update),
         ),
     ),
 )

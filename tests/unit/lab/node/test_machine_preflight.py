@@ -37,6 +37,7 @@ class Apt:
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "policy-rc.d"
     monkeypatch.setattr(preflight, "_POLICY", file)
+    monkeypatch.setattr(preflight, "RUN_ROOT", tmp_path / "run")
     return file
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from proxhermes.lab.node import client, lifecycle, network, secrets_made, service_table
+from proxhermes.lab.node import client, locks, network, secrets_made, service_table
 from proxhermes.lab.node.lxc_usage import error_lines
 from proxhermes.lab.node.machine import guest_systemd_version
 from proxhermes.lab.node.paths import LabPaths, Slot
@@ -171,17 +171,16 @@ def test_resolvers_on_loopback_are_of_no_use_to_the_node(tmp_path: Path, monkeyp
         network.resolvers()
 
 
-def test_one_command_at_a_time_and_no_lock_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_command_at_a_time_and_no_lock_left(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    monkeypatch.setattr(lifecycle, "RUN_ROOT", folder)
     order: list[str] = []
     waiting = threading.Event()
 
     def second() -> None:
-        with lifecycle.locked(folder / "x.lock", waiting.set):
+        with locks.locked(folder / "x.lock", waiting.set):
             order.append("second")
 
-    with lifecycle.locked(folder / "x.lock", lambda: None):
+    with locks.locked(folder / "x.lock", lambda: None):
         thread = threading.Thread(target=second)
         thread.start()
         assert waiting.wait(5)
