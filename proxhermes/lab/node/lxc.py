@@ -217,6 +217,11 @@ class LxcRuntime:
             files.write("/etc/network/interfaces", guest_setup.interfaces(spec.nets))
             lxc_net.replace(spec.vmid, pid, net)
 
+    def unplug_net(self, vmid: int, index: int) -> None:
+        """See Runtime."""
+        with _failures():
+            lxc_net.remove(vmid, index)
+
     def set_limits(self, spec: ContainerSpec) -> None:
         """See Runtime."""
         with _failures():
@@ -239,6 +244,17 @@ class LxcRuntime:
         if is_mounted(rootfs):
             with _failures():
                 run(["umount", "-R", rootfs])
+
+    def forget(self, vmid: int) -> None:
+        """See Runtime."""
+        self.unmount(vmid)
+        folder = LXC_PATH / str(vmid)
+        with _failures():
+            # One by one: what is unexpectedly mounted there makes this fail, and loses nothing.
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                entry.rmdir() if entry.is_dir() else entry.unlink()
+            if folder.is_dir():
+                folder.rmdir()
 
     def _mounted(self, vmid: int) -> bool:
         return is_mounted(LXC_PATH / str(vmid) / "rootfs")

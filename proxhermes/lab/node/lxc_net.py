@@ -17,13 +17,20 @@ def ensure_vlan(net: Net) -> None:
         run(["ip", "link", "set", link, "up"])
 
 
+def remove(vmid: int, index: int) -> None:
+    """Take the guest's card `net<index>` away, if it is there."""
+    outside = _outer_end(vmid, index)
+    if Path("/sys/class/net", outside).exists():
+        run(["ip", "link", "del", outside])
+
+
 def replace(vmid: int, pid: int, net: Net) -> None:
     """Make the guest's card `net.index` what `net` says; its ifupdown brings it up as /etc/network/interfaces has it.
 
     When nothing but the bridge differs the cable is moved; otherwise the card is made anew.
     """
     ensure_vlan(net)
-    outside, name = f"veth{vmid}i{net.index}", net.options.get("name", f"eth{net.index}")
+    outside, name = _outer_end(vmid, net.index), net.options.get("name", f"eth{net.index}")
     enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
     address = Path("/sys/class/net", outside)
     wanted = net.options.get("hwaddr", "").lower()
@@ -31,8 +38,7 @@ def replace(vmid: int, pid: int, net: Net) -> None:
     if address.exists() and wanted and wanted in shown:
         run(["ip", "link", "set", outside, "master", link_of(net)])
     else:
-        if address.exists():
-            run(["ip", "link", "del", outside])
+        remove(vmid, net.index)
         peer = ["type", "veth", "peer", "name", name, "netns", str(pid)]
         hardware = ["address", wanted] if wanted else []
         run(["ip", "link", "add", outside, *peer[:2], *peer[2:5], *hardware, *peer[5:]])
@@ -42,3 +48,7 @@ def replace(vmid: int, pid: int, net: Net) -> None:
         run([*enter, "ip", "link", "set", name, "mtu", net.options["mtu"]])
     again = f"ifdown --force {name}; ifup {name}"
     run(["lxc-attach", "-n", str(vmid), "--clear-env", "--", "sh", "-c", again], check=False, timeout=60)
+
+
+def _outer_end(vmid: int, index: int) -> str:
+    return f"veth{vmid}i{index}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from errno import ENOENT, EPERM
@@ -21,6 +22,8 @@ from proxhermes.lab.pve.storage import NEW_DISK
 # Take effect in the configuration alone, so a running container needs nothing for them.
 _DIRECT = {"cores", "description", "hookscript", "hostname", "lock", "onboot", "protection", "startup", "tags"}
 _LIMITS = {"cores", "cpulimit", "cpuunits", "memory", "swap"}
+MOUNTED = "mounted"
+"""The lock that `pct mount` takes; a container that has it may be started all the same."""
 _REQUIRED = ("rootfs", "memory")
 
 
@@ -172,14 +175,17 @@ class Changer:
         What was pending before stays so: Proxmox does not try it again.
         """
         options, pending = dict(config.options), dict(config.pending)
-        waiting = []
-        for name in config.pending_delete:
-            if name in options and (name not in asked or not self._unplug(vmid, options, name)):
-                waiting.append(name)
-            elif name not in waiting:
-                options.pop(name, None)
         errors: dict[str, str] = {}
         code = 255
+        waiting = []
+        for name in config.pending_delete:
+            try:
+                if name in options and (name not in asked or not self._unplug(vmid, options, name)):
+                    waiting.append(name)
+                else:
+                    options.pop(name, None)
+            except RuntimeFailure as error:
+                errors[name] = f"unable to hotunplug {name}: {error}\n"
         for name, value in sorted(config.pending.items()):
             if options.get(name) == value and name not in waiting:
                 del pending[name]
@@ -205,6 +211,9 @@ class Changer:
         """Delete an option of a running container; False when that must wait."""
         if name.startswith("unused"):
             self._drop(vmid, options, name)
+            return True
+        if re.fullmatch(r"net\d+", name):
+            self.runtime.unplug_net(vmid, int(name[3:]))
             return True
         return name in _DIRECT | _LIMITS
 

@@ -45,6 +45,10 @@ class Config:
         """A copy with other options."""
         return replace(self, options=dict(options), **others)
 
+    def without(self, name: str) -> Config:
+        """A copy without an option."""
+        return self.changed({other: value for other, value in self.options.items() if other != name})
+
 
 def typed(name: str, value: str) -> int | str:
     """An option's value with its JSON type: whole numbers and booleans are numbers, all else is text."""

@@ -120,6 +120,7 @@ class Creator:
             except (PveError, RuntimeFailure) as error:
                 for volid in made:
                     disks.destroy(volid)
+                self.changer.runtime.forget(order.vmid)
                 containers.remove(order.vmid)
                 raise PveError(f"unable to create CT {order.vmid} - {error}") from None
             containers.save(order.vmid, config)

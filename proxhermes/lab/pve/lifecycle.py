@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxhermes.lab.pve.change import Changer, check_digest, check_unlocked, check_unprotected
+from proxhermes.lab.pve.change import MOUNTED, Changer, check_digest, check_unlocked, check_unprotected
 from proxhermes.lab.pve.disks import table_of, volumes_in
 from proxhermes.lab.pve.errors import PveError, RuntimeFailure
 from proxhermes.lab.pve.rights import OptionCheck, Rights
@@ -53,7 +53,7 @@ class Lifecycle:
             config = containers.load(vmid)
             if config.get("template") == "1":
                 raise PveError("you can't start a CT if it's a template")
-            if not skip_lock:
+            if not skip_lock and config.get("lock") != MOUNTED:
                 check_unlocked(config)
             self.must_not_run(vmid)
             if config.pending or config.pending_delete:
@@ -111,6 +111,7 @@ class Lifecycle:
             if unreferenced:
                 for storage in containers.storages.all().values():
                     disks.destroy_owned(vmid, [volume.volid for volume in containers.storages.disks_of(storage, vmid)])
+            self.changer.runtime.forget(vmid)
             self.forget(vmid)
             if purge:
                 log(f"purging CT {vmid} from related configurations..")

@@ -155,6 +155,9 @@ class Runtime(Protocol):
     def hotplug_net(self, spec: ContainerSpec, net: Net) -> None:
         """Add or change a network card of the running guest."""
 
+    def unplug_net(self, vmid: int, index: int) -> None:
+        """Take a network card from the running guest; one that is not there is no error."""
+
     def set_limits(self, spec: ContainerSpec) -> None:
         """Bring memory, swap and cores of the running guest to what `spec` says."""
 
@@ -169,3 +172,6 @@ class Runtime(Protocol):
 
     def unmount(self, vmid: int) -> None:
         """Undo `mount`."""
+
+    def forget(self, vmid: int) -> None:
+        """Remove what it keeps of a container that is no more, or that could not be made."""

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxhermes.lab.pve.change import MOUNTED, check_unlocked
 from proxhermes.lab.pve.cli import guest
 from proxhermes.lab.pve.cli.api import ask, method_options, parameters, vmid_of
 from proxhermes.lab.pve.cli.getopt import Kind
 from proxhermes.lab.pve.cli.tool import Call, Command, Options, Tool, Values, flag, main, notice, say
 from proxhermes.lab.pve.config import encode_text
-from proxhermes.lab.pve.containers import Containers
 from proxhermes.lab.pve.errors import PveError
 from proxhermes.lab.pve.node import Node
-from proxhermes.lab.pve.storage import Storages
 
 _LXC = "/nodes/{node}/lxc"
 _KEYS = "ssh-public-keys"
@@ -100,14 +99,37 @@ def list_containers(call: Call) -> int:
 
 def unlock(call: Call) -> int:
     """`pct unlock`: the one way to be rid of a lock."""
-    vmid = vmid_of(call)
-    containers = Containers(call.node.site, Storages(call.node.site))
+    vmid, containers = vmid_of(call), call.node.containers
     with containers.locked(vmid, notice):
         found = containers.load(vmid)
         if found.get("lock") is None:
             raise PveError("no lock found trying to remove any lock")
-        kept = {name: value for name, value in found.options.items() if name != "lock"}
-        containers.save(vmid, found.changed(kept))
+        containers.save(vmid, found.without("lock"))
+    return 0
+
+
+def mount(call: Call) -> int:
+    """`pct mount`: the root file system for looking into, and a lock that says so."""
+    vmid, node = vmid_of(call), call.node
+    with node.containers.locked(vmid, notice):
+        found = node.containers.load(vmid)
+        check_unlocked(found)
+        place = node.runtime.mount(node.containers.spec(vmid, found))
+        node.containers.save(vmid, found.changed({**found.options, "lock": MOUNTED}))
+    say(f"mounted CT {vmid} in '{place}'\n")
+    return 0
+
+
+def unmount(call: Call) -> int:
+    """`pct unmount`: undoes `pct mount`; of a container that was started meanwhile only the lock goes."""
+    vmid, node = vmid_of(call), call.node
+    with node.containers.locked(vmid, notice):
+        found = node.containers.load(vmid)
+        if found.get("lock") != MOUNTED:
+            raise PveError(f"no lock found trying to remove '{MOUNTED}'  lock")
+        if not node.runtime.is_running(vmid):
+            node.runtime.unmount(vmid)
+        node.containers.save(vmid, found.without("lock"))
     return 0
 
 
@@ -161,7 +183,7 @@ TOOL = Tool(
             Command("shutdown", on_container("POST", "/status/shutdown"), _ID, _container("POST", "/status/shutdown")),
             Command("start", on_container("POST", "/status/start"), _ID, _container("POST", "/status/start")),
             Command("stop", on_container("POST", "/status/stop"), _ID, _container("POST", "/status/stop")),
-            Command("suspend", None, _ID),
+            Command("suspend", on_container("POST", "/status/suspend"), _ID),
         ),
         (
             Command("console", None, _ID, _none),
@@ -171,7 +193,7 @@ TOOL = Tool(
             Command("exec", guest.execute, _ID, guest.exec_options, extra_arguments=True),
             Command("fsck", None, _ID, _none),
             Command("fstrim", None, _ID, _none),
-            Command("mount", None, _ID),
+            Command("mount", mount, _ID),
             Command("pull", guest.pull, ("vmid", "path", "destination"), guest.file_options),
             Command("push", guest.push, ("vmid", "file", "destination"), guest.file_options),
             Command(
@@ -184,7 +206,7 @@ TOOL = Tool(
             Command("rescan", None, (), _none),
             Command("status", status, _ID, _verbose),
             Command("unlock", unlock, _ID),
-            Command("unmount", None, _ID),
+            Command("unmount", unmount, _ID),
         ),
     ),
 )

@@ -26,9 +26,8 @@ _REPLACED = (
 NUMBERS = {"pid": "<pid>", "pstart": "<pstart>", "starttime": "<timestamp>", "endtime": "<timestamp>"}
 NUMBERS |= {"ctime": "<timestamp>"}
 VOLATILE = {
-    *("cpu", "mem", "disk", "diskread", "diskwrite", "maxdisk", "netin", "netout", "uptime", "loadavg", "used"),
-    *("avail", "used_fraction", "free", "time", "localtime", "ssl_fingerprint", "total", "size", "kversion", "maxcpu"),
-    *("current-kernel", "cpuinfo", "idle", "wait", "dns1", "dns2", "dns3", "search", "cgroup-mode"),
+    *("cpu", "mem", "disk", "maxdisk", "netin", "netout", "uptime", "loadavg", "used", "avail", "used_fraction"),
+    *("free", "time", "localtime", "ssl_fingerprint", "total", "kversion", "current-kernel", "cpuinfo", "cgroup-mode"),
 }
 """Keys whose value is that of the recording machine, or of the moment; that they are there is compared."""
 UNORDERED = {"content", "privs"}
@@ -44,8 +43,7 @@ def comparable(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _entry(name, item) for name, item in value.items()}
     if isinstance(value, list):
-        items = [comparable(item) for item in value]
-        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if key != "t" else items
+        return sorted((comparable(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
     if isinstance(value, str):
         return _text(value, key)
     return value
@@ -77,8 +75,8 @@ def _text(value: str, key: str) -> str:
 
 
 def own_lines(lines: list[str]) -> list[str]:
-    """The lines of a task's log that are Proxmox' own, in any order where Proxmox' order is random (host keys)."""
-    return sorted(_text(line, "") for line in lines if not _NOT_PROXMOX.match(line))
+    """The lines of a task's log that are Proxmox' own, in their order."""
+    return [_text(line, "") for line in lines if not _NOT_PROXMOX.match(line)]
 
 
 def exit_status(text: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +121,3 @@ def keys_only(data: Any) -> Any:
 def lines_in_any_order(text: str) -> str:
     """For what Perl prints in the order of a hash."""
     return "".join(sorted(text.splitlines(keepends=True)))
-
-
-Compare = Callable[[str], Any]

@@ -67,6 +67,7 @@ class FakeRuntime:
     bridges: set[str] = field(default_factory=lambda: {"intra01"})
     running: dict[int, ContainerSpec] = field(default_factory=dict)
     cards: list[dict[str, Any]] = field(default_factory=list)
+    unplugged: list[tuple[int, int]] = field(default_factory=list)
     keys: dict[int, str | None] = field(default_factory=dict)
     gate: Gate = field(default_factory=Gate)
 
@@ -136,6 +137,9 @@ class FakeRuntime:
     def hotplug_net(self, spec: ContainerSpec, net: Net) -> None:
         pass
 
+    def unplug_net(self, vmid: int, index: int) -> None:
+        self.unplugged.append((vmid, index))
+
     def set_limits(self, spec: ContainerSpec) -> None:
         self.running[spec.vmid] = spec
 
@@ -146,7 +150,10 @@ class FakeRuntime:
         return Path(f"/proc/{os.getpid()}/root")
 
     def mount(self, spec: ContainerSpec) -> Path:
-        return spec.rootfs
+        return Path(f"/var/lib/lxc/{spec.vmid}/rootfs")
 
     def unmount(self, vmid: int) -> None:
+        pass
+
+    def forget(self, vmid: int) -> None:
         pass

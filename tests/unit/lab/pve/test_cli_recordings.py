@@ -40,12 +40,9 @@ NEEDS_ROOT = "enters a guest's namespaces, which needs root"
 LEFT_OUT: dict[int, str] = {
     **dict.fromkeys((56, 57), MANUAL),
     36: f"pct listsnapshot: {NOT_OFFERED}",
-    124: f"pct suspend: {NOT_OFFERED}",
     **dict.fromkeys((125, 152), f"pct df: {NOT_OFFERED}"),
     **dict.fromkeys((126, 153), f"pct fstrim: {NOT_OFFERED}"),
     **dict.fromkeys((127, 154), f"pct fsck: {NOT_OFFERED}"),
-    **dict.fromkeys((128, 129), f"pct mount: {NOT_OFFERED}"),
-    **dict.fromkeys((131, 132), f"pct unmount: {NOT_OFFERED}"),
     **dict.fromkeys((133, 134, 135), f"pct rescan: {NOT_OFFERED}"),
     136: f"pct cpusets: {NOT_OFFERED}",
     141: f"pct move-volume: {NOT_OFFERED}",
@@ -54,17 +51,20 @@ LEFT_OUT: dict[int, str] = {
     280: f"pvesm alloc: {NOT_OFFERED}",
     **dict.fromkeys((281, 282), f"pvesm free: {NOT_OFFERED}"),
     **dict.fromkeys((290, 291), f"pveam remove: {NOT_OFFERED}"),
-    293: f"pveam update: {NOT_OFFERED}",
     **dict.fromkeys((317, 318), f"pvesh ls: {LIST_OF_API}"),
 }
 
 FIGURES: list[Rule] = [(r"\d+(?:\.\d+)?%?", "#"), (r" +", " ")]
+RESIZE2FS: list[Rule] = [
+    (r"(?m)^(?:resize2fs |Filesystem at |old_desc_blocks |resize2fs: |Failed to update the container's ).*\n", ""),
+    (r"(?m)^\n", ""),
+]
 RULES: dict[int, tuple[str, list[Rule]]] = {
     23: (
         "the comment of the host keys of a container without a name: localhost there, CT325 here",
         [(r"root@(?:localhost|CT325)\b", "root@<nameless>")],
     ),
-    **dict.fromkeys((137, 243), ("resize2fs' own lines, and its failure on the recording machine", [(r"(?s).*", "")])),
+    **dict.fromkeys((137, 243), ("resize2fs' own lines, and its failure on the recording machine", RESIZE2FS)),
     148: ("memory, traffic and time of the recorded guest", FIGURES),
     **dict.fromkeys((265, 266, 267, 269), ("the recording machine's disk", FIGURES)),
     396: (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.server
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from fake_runtime import FakeRuntime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxhermes.lab.pve import access, config
+from proxhermes.lab.pve import access, config, download
 from proxhermes.lab.pve.errors import PveError, TaskFailed
 from proxhermes.lab.pve.identity import ROOT, Identity
 from proxhermes.lab.pve.node import Node
@@ -125,6 +127,14 @@ class TestContainers:
             create(node, ostemplate="local:vztmpl/x.tar.gz")
         assert not node.containers.exists(118)
         assert not list(node.storages.disks_of(node.storages.get("local-lvm")))
+
+    def test_a_card_is_taken_from_a_running_container_at_once(self, node: Node) -> None:
+        create(node, net0="name=eth0,bridge=intra01", net1="name=eth1,bridge=intra01")
+        node.call(ROOT, "POST", "/nodes/gihyeon/lxc/118/status/start", {}, console=lambda _: None)
+        node.call(ROOT, "PUT", "/nodes/gihyeon/lxc/118/config", {"delete": "net1"})
+        config = node.containers.load(118)
+        assert (config.pending_delete, "net1" in config.options) == ((), False)
+        assert node.runtime.unplugged == [(118, 1)]
 
     def test_a_storage_that_is_not_mounted_is_refused(self, node: Node) -> None:
         with pytest.raises(PveError, match="directory is expected to be a mount point but is not mounted"):
@@ -276,3 +286,19 @@ class TestTemplates:
             params = {"storage": "local", "template": TEMPLATE}
             node.call(ROOT, "POST", "/nodes/gihyeon/aplinfo", params, console=lambda line: None)
         assert not list(node.site.real("/var/lib/vz/template/cache").iterdir())
+
+    def test_the_index_comes_from_the_node_s_own_server(self, tmp_path: Path, node: Node) -> None:
+        shelf = tmp_path / "shelf"
+        shelf.mkdir()
+        (shelf / download.INDEX_FILE).write_text(f"Package: debian-13-standard\nLocation: {TEMPLATE}\n")
+        folder = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(shelf))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), folder) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            site = replace(node.site, appliances=f"http://127.0.0.1:{server.server_address[1]}")
+            assert download.update_index(site)
+            assert download.read_index(site)[TEMPLATE]["location"] == f"{site.appliances}/{TEMPLATE}"
+            (shelf / download.INDEX_FILE).unlink()
+            assert not download.update_index(site)
+            server.shutdown()
+        assert TEMPLATE in download.read_index(site)
+        assert "404" in site.real(download.LOG).read_text()

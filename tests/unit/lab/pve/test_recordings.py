@@ -32,7 +32,7 @@ BACKUP = "backup and restore: nothing that proxhermes uses"
 CLONE = "clone, template, move and migration: nothing that proxhermes uses"
 UPLOAD = "upload of a file: nothing that proxhermes uses"
 HISTORY = "lists tasks that the recording machine had run before"
-CHECKPOINT = "suspending and resuming by checkpoint: nothing that proxhermes uses"
+CHECKPOINT = "resuming from a checkpoint: nothing that proxhermes uses"
 TOOL = "the end is the message of tar or mount on the recording machine"
 
 WHOLE = {"vzdump": BACKUP, "restore-as-token": BACKUP, "clone-template-move": CLONE}
@@ -49,7 +49,6 @@ LEFT_OUT: dict[tuple[str, int], str] = {
     ("create-full", 38): HISTORY,
     ("task-polling", 14): HISTORY,
     ("task-polling", 16): HISTORY,
-    ("wrong-state", 3): CHECKPOINT,
     ("wrong-state", 4): CHECKPOINT,
     ("create-errors", 29): TOOL,
     ("root-only", 42): TOOL,
