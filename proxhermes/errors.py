@@ -7,7 +7,7 @@ No message holds a secret: whoever builds one uses masked forms (`Command.shown(
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class ProxhermesError(Exception):
@@ -123,6 +123,16 @@ class DeadlineExceeded(ProxhermesError):
 
 class Refused(ProxhermesError):
     """proxhermes declines to do it because that could harm what is not its own (a foreign container, strange data)."""
+
+
+class AgentsFailed(ProxhermesError):
+    """Some of several agents failed, each told when it did. The exit code is theirs if all have the same, else 1."""
+
+    def __init__(self, failed: Mapping[int, ProxhermesError], of: int) -> None:
+        names = ", ".join(str(vmid) for vmid in failed)
+        super().__init__(f"{len(failed)} of {of} agents failed: {names}", hint="what is wrong with each stands above")
+        codes = {error.exit_code for error in failed.values()}
+        self.exit_code = codes.pop() if len(codes) == 1 else 1
 
 
 class Interrupted(ProxhermesError):

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CHANGE = "change"  # something was changed
     NOTE = "note"
     WARNING = "warning"
+    FAILURE = "failure"  # an agent failed, and the run goes on with the next one
     COMMAND = "command"  # a masked command line or API call, for -v and the log
     CHECK = "check"  # a verdict of verify
 
@@ -108,6 +109,9 @@ class Events:
 
     def warning(self, text: str) -> None:
         self.emit(Kind.WARNING, text)
+
+    def failure(self, text: str) -> None:
+        self.emit(Kind.FAILURE, text)
 
     def command(self, text: str) -> None:
         self.emit(Kind.COMMAND, text)

@@ -50,10 +50,7 @@ def _create(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events) -> None
     if plan.template.download:
         _download(plan, plan.template.storage, plan.template.download, pve, events)
     doing = f"creating CT {plan.vmid} on {plan.node}"
-    with (
-        events.step(f"create CT {plan.vmid} from {plan.template.volume}"),
-        standing(events, f"Proxmox may still be creating CT {plan.vmid}"),
-    ):
+    with events.step(f"create CT {plan.vmid} from {plan.template.volume}"):
         try:
             upid = pve.post(f"/nodes/{plan.node}/lxc", ostemplate=plan.template.volume, **plan.create)
         except ApiError as error:
@@ -62,7 +59,8 @@ def _create(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events) -> None
                     f"VMID {plan.vmid} was taken while the plan was made", doing=doing, answer=error.message
                 ) from None
             raise
-        _task(pve, upid, doing, CREATE_S, events)
+        with standing(events, f"Proxmox may still be creating CT {plan.vmid}"):
+            _task(pve, upid, doing, CREATE_S, events)
     events.change(f"created CT {plan.vmid} ({agent.hostname}) from {plan.template.volume}", subject="container")
     with standing(events, f"CT {plan.vmid} exists, stopped, without its tag"):
         # Not in the POST: there a token whose rights come from a pool is refused tags (PVE: assert_tag_permissions).

@@ -10,8 +10,9 @@ import click
 from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from proxhermes.errors import ProxhermesError
     from proxhermes.events import Events
     from proxhermes.inventory.models import Agent
     from proxhermes.plan.model import Change
@@ -48,7 +49,7 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
 
         return stage(agent, doors, events, take_ownership=take_ownership).changes
 
-    _report(context, _each(context, agents, work))
+    _report(context, *_each(context, agents, work))
 
 
 @click.command(cls=Command)
@@ -71,7 +72,7 @@ def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
 
         return stage(agent, doors, events).changes
 
-    _report(context, _each(context, agents, work))
+    _report(context, *_each(context, agents, work))
 
 
 @click.command(cls=Command)
@@ -96,13 +97,21 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
 
         return stages(agent, doors, events, take_ownership=take_ownership)
 
-    results = _each(context, agents, work)
+    results, failed = _each(context, agents, work)
     if no_verify:
-        _report(context, results, "up")
+        _report(context, results, failed, "up")
         return
     from proxhermes.cli.verify import verify_agents
+    from proxhermes.errors import AgentsFailed, VerificationFailed
 
-    verify_agents(context, context.agents(agents), before={"up": results})
+    made = [agent for agent in context.agents(agents) if agent.vmid not in failed]
+    try:
+        verify_agents(context, made, before={"up": results})
+    except VerificationFailed:
+        if not failed:
+            raise
+    if failed:
+        raise AgentsFailed(failed, len(results))
 
 
 @click.command(cls=Command)
@@ -128,8 +137,8 @@ def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int
 
         return plan_all(agent, doors, events, take_ownership=take_ownership)
 
-    results = _each(context, agents, work, applied=False)
-    _report(context, results)
+    results, failed = _each(context, agents, work, applied=False)
+    _report(context, results, failed)
     return PENDING if any(result["changes"] for result in results) else 0
 
 
@@ -139,16 +148,31 @@ def _each(
     work: Callable[[Agent, Doors, Events], tuple[Change, ...]],
     *,
     applied: bool = True,
-) -> list[dict[str, Any]]:
-    """Do `work` for every agent in turn, holding its lock if it is to be changed; returns what `--json` prints."""
-    results = []
-    for agent in context.agents(wanted):
-        with context.doors(agent, locked=applied) as doors:
-            result = _result(agent, work(agent, doors, doors.events), doors)
-        if not result["changes"]:
-            doors.events.note("nothing to change" if applied else "nothing would change")
+) -> tuple[list[dict[str, Any]], dict[int, ProxhermesError]]:
+    """Do `work` for every agent in turn, holding its lock if it is to be changed.
+
+    Returns what `--json` prints, and what went wrong by VMID: of several agents one may fail, and the next ones still
+    have their turn. The only one's error is raised as it is, and so is Interrupted.
+    """
+    from proxhermes.cli.failure import describe
+    from proxhermes.errors import Interrupted, ProxhermesError
+
+    results, failed = [], {}
+    agents = context.agents(wanted)
+    for agent in agents:
+        try:
+            with context.doors(agent, locked=applied) as doors:
+                result = _result(agent, work(agent, doors, doors.events), doors)
+            if not result["changes"]:
+                doors.events.note("nothing to change" if applied else "nothing would change")
+        except ProxhermesError as error:
+            if len(agents) == 1 or isinstance(error, Interrupted):
+                raise
+            context.events.for_agent(agent.vmid).failure("\n      ".join(describe(error)))
+            failed[agent.vmid] = error
+            result = {"vmid": agent.vmid, "hostname": agent.hostname, "error": error.message}
         results.append(result)
-    return results
+    return results, failed
 
 
 def _result(agent: Agent, changes: Iterable[Change], doors: Doors) -> dict[str, Any]:
@@ -156,6 +180,7 @@ def _result(agent: Agent, changes: Iterable[Change], doors: Doors) -> dict[str, 
     return {
         "vmid": agent.vmid,
         "hostname": agent.hostname,
+        "error": None,
         "changes": [change for change in listed if not change["blocked"]],
         "left_alone": [change for change in listed if change["blocked"]],
         "api_calls": doors.calls,
@@ -171,7 +196,16 @@ def _as_dict(change: Change) -> dict[str, Any]:
     }
 
 
-def _report(context: Context, results: list[dict[str, Any]], key: str = "agents") -> None:
-    """Print the results as JSON if that was asked for. What `up` did stands under `up`, verified or not."""
+def _report(
+    context: Context, results: list[dict[str, Any]], failed: Mapping[int, ProxhermesError], key: str = "agents"
+) -> None:
+    """Print the results as JSON if that was asked for. What `up` did stands under `up`, verified or not.
+
+    Raises AgentsFailed if any of them did.
+    """
+    from proxhermes.errors import AgentsFailed
+
     if context.json:
         context.print_json({key: results})
+    if failed:
+        raise AgentsFailed(failed, len(results))

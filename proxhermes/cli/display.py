@@ -23,6 +23,7 @@ _MARKS = {
     Kind.CHANGE: ("~", "green"),
     Kind.NOTE: ("·", "bright_black"),
     Kind.WARNING: ("!", "yellow"),
+    Kind.FAILURE: ("✘", "red"),
     Kind.COMMAND: ("$", "bright_black"),
     Kind.LINE: ("|", "bright_black"),
 }
@@ -57,7 +58,7 @@ def label(text: str, tint: str) -> str:
 def visible(event: Event, level: int) -> bool:
     """Whether an event is shown at a level: -1 quiet, 0 normal, 1 and more verbose."""
     match event.kind:
-        case Kind.WARNING:
+        case Kind.WARNING | Kind.FAILURE:
             return True
         case Kind.LINE | Kind.COMMAND:
             return level >= 1

@@ -1,5 +1,7 @@
 """A mock of Telegram's Bot API: enough for a bot that polls, plus a second door to speak to the bot and hear it.
 
+Markup (`parse_mode`), limits of length and of rate are not checked; media, groups and keyboards are not there.
+
 Run: `python -m proxhermes.lab.mocks.telegram --listen HOST:PORT --token-file FILE [--control HOST:PORT]`.
 The bot's door is `/bot<TOKEN>/<METHOD>`, as in Telegram's own API (https://core.telegram.org/bots/api).
 The control door (default: the same address, under `/control`):
@@ -33,6 +35,11 @@ BOT = {
     "supports_inline_queries": False,
 }
 _LONGEST_POLL = 50.0
+_WITHOUT_EFFECT = frozenset({
+    "answercallbackquery", "close", "deletemessage", "deletemycommands", "deletewebhook", "logout", "sendchataction",
+    "setmessagereaction", "setmycommands", "setmydescription", "setmyshortdescription",
+})  # fmt: skip
+"""Methods that are accepted and do nothing here. Any other unknown one is refused, as Telegram refuses it."""
 
 
 @dataclass(slots=True)
@@ -75,7 +82,9 @@ class Chats:
             return list(self._updates)
 
     def send(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The bot writes; returns the message as Telegram would."""
+        """The bot writes; returns the message as Telegram would. ValueError for an empty one."""
+        if not parameters.get("text"):
+            raise ValueError("message text is empty")
         with self._changed:
             chat = int(parameters.get("chat_id", 0))
             number = len(self._sent) + 1
@@ -90,12 +99,13 @@ class Chats:
             }
 
     def edit(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The bot changes a message it sent; the change counts as the message's text from then on."""
+        """The bot changes a message it sent, which counts as its text from then on. ValueError when it sent none."""
         with self._changed:
             message_id = int(parameters.get("message_id", 0))
             number = message_id - 500_000
-            if 0 < number <= len(self._sent):
-                self._sent[number - 1]["text"] = str(parameters.get("text", ""))
+            if not 0 < number <= len(self._sent):
+                raise ValueError("message to edit not found")
+            self._sent[number - 1]["text"] = str(parameters.get("text", ""))
             chat = int(parameters.get("chat_id", 0))
             return {"message_id": message_id, "date": int(time.time()), "from": BOT,
                     "chat": {"id": chat, "type": "private"}, "text": str(parameters.get("text", ""))}  # fmt: skip
@@ -144,11 +154,11 @@ class _Handler(JsonHandler):
         elif url.path.startswith("/control/") and "control" in self.server.doors:
             self._control(url.path.removeprefix("/control/"), body)
         else:
-            self.send_json({"ok": False, "error_code": 404, "description": "Not Found"}, 404)
+            self._refuse(404, "Not Found")
 
     def _bot(self, token: str, method: str, body: dict[str, Any]) -> None:
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            self.send_json({"ok": False, "error_code": 401, "description": "Unauthorized"}, 401)
+            self._refuse(401, "Unauthorized")
             return
         chats = self.server.chats
         methods: dict[str, Callable[[], object]] = {
@@ -160,8 +170,17 @@ class _Handler(JsonHandler):
             "getmycommands": list,
             "getchat": lambda: {"id": int(body.get("chat_id", 0)), "type": "private"},
         }
-        # Everything else that a bot calls (deleteWebhook, setMyCommands, sendChatAction, …) answers True.
-        self.send_json({"ok": True, "result": methods.get(method.lower(), lambda: True)()})
+        known = methods | dict.fromkeys(_WITHOUT_EFFECT, lambda: True)
+        if method.lower() not in known:
+            self._refuse(404, "Not Found")
+            return
+        try:
+            self.send_json({"ok": True, "result": known[method.lower()]()})
+        except ValueError as error:
+            self._refuse(400, f"Bad Request: {error}")
+
+    def _refuse(self, code: int, description: str) -> None:
+        self.send_json({"ok": False, "error_code": code, "description": description}, code)
 
     def _control(self, what: str, body: dict[str, Any]) -> None:
         chats = self.server.chats

@@ -121,8 +121,6 @@ class _Handler(JsonHandler):
             self.send_json({"object": "list", "data": models})
         elif self.path == "/requests":
             self.send_json(self.server.journal.entries())
-        elif self.path == "/health":
-            self.send_json({"status": "ok", "mock": True})
         else:
             self._not_found()
 
