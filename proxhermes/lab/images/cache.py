@@ -18,6 +18,9 @@ CACHE_ROOT = Path("/var/cache/proxhermes-lab")
 
 Progress = Callable[[str], None]
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: the kernel ends it with the thread that started it, so a killed build leaves nobody at work."""
+
 
 class BuildError(RuntimeError):
     """An artefact could not be built; the message carries the command's last output lines."""
@@ -42,7 +45,7 @@ class Workbench:
         self.log.flush()
         start = self.log.tell()
         done = subprocess.run(
-            words,
+            [*DIES_WITH_US, *words],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxhermes.lab.images.cache import BuildError, Workbench
+from proxhermes.lab.images.cache import DIES_WITH_US, BuildError, Workbench
 from proxhermes.lab.images.registry import PROGRAM, render_config
 
 _READY_SECONDS = 15.0
@@ -38,7 +38,7 @@ def _registry(bench: Workbench, storage: Path) -> Iterator[str]:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     config = bench.scratch / "registry.yml"
     config.write_text(render_config(storage, address))
-    process = subprocess.Popen([PROGRAM, "serve", str(config)], stdout=bench.log, stderr=bench.log)
+    process = subprocess.Popen([*DIES_WITH_US, PROGRAM, "serve", str(config)], stdout=bench.log, stderr=bench.log)
     try:
         _wait_ready(process, f"http://{address}/v2/")
         yield address

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxhermes.lab.images.cache import BuildError, Cache, Workbench
+from proxhermes.lab.node.process import start_time, wait_until
 
 
 class Builder:
@@ -93,3 +96,19 @@ def test_a_command_gets_the_environment_it_is_given_and_it_is_not_logged(tmp_pat
     assert "INDEX=https://user:pw@host" in out.read_text()
     assert "HOME=" not in out.read_text()
     assert "user:pw" not in (tmp_path / "log").read_text()
+
+
+def test_a_killed_build_leaves_nobody_at_work(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from proxhermes.lab.images.cache import Workbench\n"
+        "folder = Path(sys.argv[1])\n"
+        "with (folder / 'log').open('wb') as log:\n"
+        "    words = ['sh', '-c', 'echo $$ >pid.new; mv pid.new pid; exec sleep 60']\n"
+        "    Workbench(folder, log, print).run(words, cwd=folder)\n"
+    )
+    pid = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path]) as build:
+        wait_until(pid.exists, "the command at work", seconds=10)
+        build.kill()
+    at_work = int(pid.read_text())
+    wait_until(lambda: start_time(at_work) is None, "the command ended", seconds=5)
