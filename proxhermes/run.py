@@ -27,7 +27,7 @@ from proxhermes.plan.container import ContainerPlan, plan_container, refuse_fore
 from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
-from proxhermes.plan.model import Change, Door, pending
+from proxhermes.plan.model import Change, pending
 from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ def show(changes: Iterable[Change], notes: Iterable[str], events: Events) -> Non
         if change.blocked:
             events.warning(f"{change.subject}: {change.before} stays, not {change.after}: {change.blocked}")
             continue
-        text = f"{change.subject}: {change.before or '–'} → {change.after or '–'}"
-        command = change.command if change.door is Door.ROOT else None
-        events.emit(
-            Kind.PLAN,
-            f"[{change.door.value}] {text}" + (f"   # {command}" if command and command not in text else ""),
-            layer=change.layer.value,
-            effect=change.effect.name.lower(),
-        )
+        events.emit(Kind.PLAN, str(change), layer=change.layer.value, effect=change.effect.name.lower())
     for note in notes:
         events.warning(note)
 
@@ -135,11 +128,12 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
 
 
 def plan_all(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
-    """What `create` and `bootstrap` would change, with nothing changed. Shows it."""
+    """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
     inner = _look_into(agent, doors, events) if outer.facts.running else plan_inner(agent, None)
     changes = (*outer.changes, *inner.changes)
-    show(changes, (*outer.notes, *inner.notes), events)
+    left_alone = [change for change in changes if change.blocked]
+    show(left_alone, (*outer.notes, *inner.notes), events)
     return changes
 
 

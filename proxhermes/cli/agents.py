@@ -128,18 +128,38 @@ def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int
     \b
     Examples:
       proxhermes plan                     all agents of the inventory
-      proxhermes plan 118 2> plan.txt     progress and plan are on stderr
+      proxhermes plan 118 > plan.txt      the plan alone; progress is on stderr
       proxhermes plan --json | jq '.agents[].changes[].subject'
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import plan_all
 
-        return plan_all(agent, doors, events, take_ownership=take_ownership)
+        planned[agent.vmid] = plan_all(agent, doors, events, take_ownership=take_ownership)
+        return planned[agent.vmid]
 
+    planned: dict[int, tuple[Change, ...]] = {}
     results, failed = _each(context, agents, work, applied=False)
+    if not context.json:
+        _print_plan(context, planned)
     _report(context, results, failed)
-    return PENDING if any(result["changes"] for result in results) else 0
+    count = sum(len(result.get("changes", ())) for result in results)
+    if count:
+        context.events.note(
+            f"{count} change{'s' if count > 1 else ''}; `proxhermes up` makes {'them' if count > 1 else 'it'}"
+        )
+    return PENDING if count else 0
+
+
+def _print_plan(context: Context, planned: Mapping[int, tuple[Change, ...]]) -> None:
+    """The plan is this command's data, so it goes to stdout, a line a change."""
+    from proxhermes.plan.model import pending
+    from proxhermes.redaction import redact
+
+    context.quiet_display()
+    for vmid, changes in planned.items():
+        for change in pending(changes):
+            click.echo(redact(f"{vmid} + {change}"))
 
 
 def _each(

@@ -51,6 +51,12 @@ class Change:
     command: str | None = None
     blocked: str | None = None
 
+    def __str__(self) -> str:
+        """The change as one line, with its door, and with the command where root's shell is the door."""
+        text = f"[{self.door.value}] {self.subject}: {self.before or '–'} → {self.after or '–'}"
+        command = self.command if self.door is Door.ROOT else None
+        return text + (f"   # {command}" if command and command not in text else "")
+
 
 def pending(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Those changes that are going to be carried out."""

@@ -66,9 +66,9 @@ def failing(report: dict[str, Any]) -> list[str]:
 
 def test_plan_says_what_up_would_do(story: Operator) -> None:
     done = story.run("plan", code=3)
-    assert "[token] container: –" in done.stderr
-    assert "[root] features: nesting=1 → nesting=1,keyctl=1" in done.stderr
-    assert "pct set 118 --mp0 /mnt/pve/hdd/hermes,mp=/data" in done.stderr
+    assert "[token] container: –" in done.stdout
+    assert "[root] features: nesting=1 → nesting=1,keyctl=1" in done.stdout
+    assert "pct set 118 --mp0 /mnt/pve/hdd/hermes,mp=/data" in done.stdout
     assert story.lab.run(["pct", "status", str(VMID)], check=False).returncode != 0
 
 

@@ -69,6 +69,16 @@ def test_the_exit_code_is_theirs_if_they_agree(monkeypatch: pytest.MonkeyPatch) 
     assert main.run_with(["up", "--no-verify"]) == 1
 
 
+def test_the_plan_is_data(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    _stage(monkeypatch, "plan_all", {})
+    assert main.run_with(["plan", "118"]) == 3
+    out, err = capsys.readouterr()
+    assert out == "118 + [root] mp0: – → /srv/a,mp=/data   # pct set 118 --mp0 /srv/a,mp=/data\n"
+    assert "1 change; `proxhermes up` makes it" in err
+    assert main.run_with(["plan", "118", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["agents"][0]["changes"][0]["subject"] == "mp0"
+
+
 def test_a_single_one_fails_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _stage(monkeypatch, "up", {119: UsageError("no such variable")})
     assert main.run_with(["up", "119"]) == 2
