@@ -145,9 +145,8 @@ def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int
     _report(context, results, failed)
     count = sum(len(result.get("changes", ())) for result in results)
     if count:
-        context.events.note(
-            f"{count} change{'s' if count > 1 else ''}; `proxhermes up` makes {'them' if count > 1 else 'it'}"
-        )
+        what = "1 change; `proxhermes up` makes it" if count == 1 else f"{count} changes; `proxhermes up` makes them"
+        context.events.note(what)
     return PENDING if count else 0
 
 
