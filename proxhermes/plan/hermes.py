@@ -205,11 +205,21 @@ def _compose(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change]
 
 
 def _flat(document: Any) -> dict[str, str]:
-    """A compose file's values by short paths, as text."""
-    return {
-        ".".join(path).removeprefix(f"services.{layout.CONTAINER}."): json.dumps(value, ensure_ascii=False).strip('"')
-        for path, value in leaves(document)
-    }
+    """A compose file's values by short paths, as text; each volume for itself, by where the agent sees it."""
+    flat: dict[str, str] = {}
+    for path, value in leaves(document):
+        name = ".".join(path).removeprefix(f"services.{layout.CONTAINER}.")
+        if name == "volumes" and isinstance(value, list):
+            flat |= {f"volume {volume.get('target')}": _volume(volume) for volume in value if isinstance(volume, dict)}
+        else:
+            flat[name] = json.dumps(value, ensure_ascii=False).strip('"')
+    return flat
+
+
+def _volume(volume: dict[str, Any]) -> str:
+    rest = {key: value for key, value in volume.items() if key not in ("type", "source", "target")}
+    plain = {"bind": {"create_host_path": False}}
+    return str(volume.get("source")) + ("" if rest == plain else f" {json.dumps(rest)}")
 
 
 def _container_changes(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:

@@ -102,7 +102,7 @@ def test_what_image_and_users_do_to_the_files_is_no_change(make_agent: Any) -> N
         ({"hermes": {"shm_size": "2g"}}, "compose.yaml: shm_size", Effect.RECREATE_SERVICE, {"compose.yaml"}),
         (
             {"mounts": [{"host": "/mnt/pve/hdd/hermes", "guest": "/data"}]},
-            "compose.yaml: volumes",
+            "compose.yaml: volume /fast",
             Effect.RECREATE_SERVICE,
             {"compose.yaml"},
         ),
