@@ -77,3 +77,10 @@ def test_the_control_door_can_be_elsewhere(serve: Callable[[Telegram], str]) -> 
     assert requests.get(f"{control}/bot{TOKEN}/getMe", timeout=5).status_code == 404
     say(control, 1, "x")
     assert len(call(bot, "getUpdates")["result"]) == 1
+
+
+def test_what_telegram_would_refuse_is_refused(url: str) -> None:
+    assert call(url, "sendRichMessage", chat_id=777) == {"ok": False, "error_code": 404, "description": "Not Found"}
+    assert call(url, "sendMessage", chat_id=777, text="")["error_code"] == 400
+    assert call(url, "editMessageText", chat_id=777, message_id=500_009, text="x")["error_code"] == 400
+    assert call(url, "setMyCommands", commands=[])["result"] is True
