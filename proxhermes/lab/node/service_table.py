@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from proxhermes.lab.images import aptcache, registry
@@ -34,7 +33,7 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
     return (
         dnsmasq(paths),
         sshd(paths),
-        api(paths),
+        api(),
         upstream(paths),
         telegram(paths),
         appliances(cache),
@@ -96,12 +95,11 @@ def sshd(paths: LabPaths) -> Service:
     )
 
 
-def api(paths: LabPaths) -> Service:
+def api() -> Service:
     """The node's HTTPS API."""
-    arguments = json.dumps({"cgroup_parent": paths.cgroup})
     return Service(
         name="api",
-        argv=(sys.executable, "-m", "proxhermes.lab.pve.server", "--port", str(API_PORT), "--arguments", arguments),
+        argv=(sys.executable, "-m", "proxhermes.lab.pve.server", "--port", str(API_PORT)),
         ready=f"https://127.0.0.1:{API_PORT}/api2/json/access/domains",
     )
 

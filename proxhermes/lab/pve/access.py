@@ -158,7 +158,7 @@ def _holding(rules: Rules | None, final: bool) -> Rules | None:
 
 
 def parse(text: str) -> UserConfig:
-    """Read user.cfg; a rule for someone who does not exist is dropped, as Proxmox does."""
+    """Read user.cfg. Proxmox drops the rules of who is gone when it reads; here `drop_rules` has done so before."""
     config = UserConfig()
     config.users["root@pam"] = User()
     for line in text.splitlines():

@@ -7,9 +7,7 @@ after three seconds and ends the connection.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
 import socket
 import ssl
 import sys
@@ -18,7 +16,6 @@ import time
 import traceback
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -219,21 +216,12 @@ def take_stock_forever(node: Node) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Serve the node of this machine (`/etc/pve-lab.json`), or the one that `--root` and the others describe."""
+    """Serve the node of this machine (`/etc/pve-lab.json`)."""
     parser = argparse.ArgumentParser(prog="pve-api-daemon", description="The HTTPS API of a lab's node.")
-    parser.add_argument("--root", type=Path, help="folder before all of the node's paths")
-    parser.add_argument("--node", default=os.uname().nodename, help="the node's name")
     parser.add_argument("--address", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8006)
-    parser.add_argument("--runtime", default="proxhermes.lab.node.lxc:LxcRuntime", help="MODULE:CALLABLE")
-    parser.add_argument("--arguments", default={}, type=json.loads, help="JSON object: the callable's arguments")
     said = parser.parse_args(argv)
-    if said.root is None:
-        node = open_node()
-    else:
-        module, _, name = said.runtime.partition(":")
-        runtime = getattr(importlib.import_module(module), name)(**said.arguments)
-        node = Node(Site(root=said.root, name=said.node), runtime)
+    node = open_node()
     server = Server((said.address, said.port), node, tls_context(node.site))
     threading.Thread(target=take_stock_forever, args=(node,), daemon=True).start()
     server.serve_forever()

@@ -27,6 +27,7 @@ _DIR_IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol)-\d+-\S+)")
 _LVM_IMAGE = re.compile(r"((?:vm|base)-(\d+)-\S+)")
 _FOLDERS = {"vztmpl": "template/cache", "iso": "template/iso", "backup": "dump", "snippets": "snippets"}
 _TAR_FORMATS = {"tar.gz": "tgz", "tgz": "tgz", "tar.xz": "txz", "tar.zst": "tzst", "tar.bz2": "tbz2"}
+_THIN_POOL = 100 * 2**30
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -217,11 +218,11 @@ class Storages:
                 yield self.parse(f"{storage.id}:{kind}/{path.name}")
 
     def space(self, storage: Storage) -> tuple[int, int, int]:
-        """Total, used and available bytes; an `lvmthin` counts its volumes against its configured size."""
+        """Total, used and available bytes; an `lvmthin` counts its volumes against a made-up pool of 100 GiB."""
         folder = self.site.real(storage.path)
         if storage.type == "dir":
             space = shutil.disk_usage(folder)
             return space.total, space.used, space.free
-        total = parse_size(storage.options.get("lab-size", "100G"))
+        total = _THIN_POOL
         used = sum(path.stat().st_blocks * 512 for path in folder.glob("*")) if folder.is_dir() else 0
         return total, used, max(total - used, 0)
