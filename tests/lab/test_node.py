@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,12 +94,10 @@ def test_it_is_up_with_all_that_belongs_to_it(lab: Lab) -> None:
     ]  # fmt: skip
 
 
-def test_a_second_up_changes_nothing_and_is_fast(lab: Lab) -> None:
+def test_a_second_up_changes_nothing(lab: Lab) -> None:
     before = [Process.load(file) for file in sorted(lab.paths.services.iterdir())]
     guest = guest_init(lab)
-    began = time.monotonic()
     again = lifecycle.up(INSTANCE)
-    assert time.monotonic() - began < 5
     assert again == lab
     assert [Process.load(file) for file in sorted(lab.paths.services.iterdir())] == before
     assert guest_init(lab) == guest
@@ -109,6 +106,8 @@ def test_a_second_up_changes_nothing_and_is_fast(lab: Lab) -> None:
 def test_root_gets_in_by_key_and_finds_the_tools(lab: Lab) -> None:
     ssh = ["ssh", "-i", lab.client / "id_ed25519", "-o", f"UserKnownHostsFile={lab.client / 'known_hosts'}",
            "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]  # fmt: skip
+    shown = run([*ssh, f"root@{lab.address}", "cat /etc/ssh/ssh_host_ed25519_key.pub"]).stdout.split()[1]
+    assert shown in (lab.client / "known_hosts").read_text(), "the fingerprint to compare with is the one that is shown"
     said = run([*ssh, f"root@{lab.address}", "hostname; command -v pct pveum lxc-attach; pct list"]).stdout
     assert said.splitlines()[0] == "gihyeon"
     assert "/usr/sbin/pct" in said

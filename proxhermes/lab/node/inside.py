@@ -34,8 +34,17 @@ def furnish(paths: LabPaths, slot: Slot) -> None:
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for source in SOURCES:  # `pveam` complains of one that was never fetched; the lab has nothing of the second
         write_atomically(Path(INDEX, source), "")
+    own_host_keys(paths.secrets, Path("/etc/ssh"))
     fresh_home(Path("/root"))
     write_atomically(Path("/root/.ssh/authorized_keys"), (paths.client / "id_ed25519.pub").read_text(), 0o600)
+
+
+def own_host_keys(secrets: Path, folder: Path) -> None:
+    """The keys that the node's sshd shows, where an operator compares fingerprints; none of the machine beneath."""
+    for key in folder.glob("ssh_host_*"):
+        key.unlink()
+    for key in secrets.glob("ssh_host_*"):
+        write_atomically(folder / key.name, key.read_text(), 0o644 if key.suffix == ".pub" else 0o600)
 
 
 def fresh_home(home: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import pickle
-import time
 from pathlib import Path
 
 import pytest
@@ -129,10 +128,8 @@ def test_a_failed_look_up_names_the_reference_and_no_value(tmp_path, ways, words
 
 def test_a_secret_command_has_a_deadline(tmp_path, monkeypatch):
     monkeypatch.setattr(secrets, "COMMAND_DEADLINE_S", 0.2)
-    start = time.monotonic()
     with pytest.raises(SecretError, match=r"did not end within 0\.2 s"):
         reference(source(tmp_path), command=["sleep", "30"]).resolve()
-    assert time.monotonic() - start < 10
 
 
 def test_a_secret_command_does_not_wait_for_input(tmp_path):

@@ -6,7 +6,6 @@ import base64
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,10 +124,8 @@ def test_the_deadline_ends_the_command_there(
     monkeypatch.setattr("proxhermes.transport.ssh.GRACE_S", 1)
     pid = tmp_path / "pid"
     trap = "trap '' TERM; " if ignores else ""
-    began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="did not end within 1 s") as caught:
         make_ssh().run(sh(f"{trap}echo $$ > {pid}; echo working; while :; do sleep 0.1; done"), timeout=1)
-    assert time.monotonic() - began < 6
     assert "working" in caught.value.log
     status = Path(f"/proc/{pid.read_text().strip()}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
