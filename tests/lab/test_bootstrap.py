@@ -174,6 +174,20 @@ def test_a_restart_keeps_the_container_and_a_new_image_does_not(inside: Operator
     assert bootstrap(inside) == []
 
 
+def test_a_registry_that_is_down_is_told_and_the_agent_goes_on(inside: Operator) -> None:
+    before = container(inside)
+    change(inside, "hermes", image="nousresearch/hermes-agent:0.19.0-2")
+    with without(inside.lab, "INPUT", "-p", "tcp", "--dport", "5000"):
+        done = inside.run("bootstrap", code=1)
+    assert "the image nousresearch/hermes-agent:0.19.0-2 could not be pulled" in done.stderr
+    assert "→ " in done.stderr
+    assert container(inside) == before
+    assert [each["subject"] for each in bootstrap(inside)] == ["compose.yaml: image"]
+    inside.write(mine)
+    bootstrap(inside)
+    assert bootstrap(inside) == []
+
+
 def test_a_stopped_container_is_started_again(inside: Operator) -> None:
     identity, _ = container(inside)
     guest(inside, "docker stop hermes")
