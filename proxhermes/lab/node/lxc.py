@@ -34,6 +34,18 @@ fi
 """
 
 
+def _monitored(vmid: int) -> bool:
+    """Whether LXC's monitor process of the container is there; it outlives the container while it cleans up."""
+    title = f"[lxc monitor] {LXC_PATH} {vmid}".encode()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if file.read_bytes().rstrip(b"\0") == title:
+                return True
+        except OSError:  # it ended while we looked
+            continue
+    return False
+
+
 class LxcRuntime:
     """Containers by LXC. `cgroup_parent` keeps this node's containers apart from others on the same machine."""
 
@@ -91,6 +103,10 @@ class LxcRuntime:
             if not self.bridge_exists(net.options["bridge"]):
                 raise RuntimeFailure(f"bridge '{net.options['bridge']}' does not exist")
         try:
+            # Its last act would take the mounts and cgroups of the new start away.
+            wait_until(
+                lambda: not _monitored(spec.vmid), f"LXC to be done with the last run of CT {spec.vmid}", seconds=30
+            )
             self._prepare(spec)
             self._lxc_start(spec.vmid, log)
         except (LabError, OSError) as error:
