@@ -174,6 +174,15 @@ def test_a_killed_container_is_started_again(lab: Lab, whom: str) -> None:
     assert lifecycle.status(INSTANCE)["state"] == "up"
 
 
+def test_a_container_that_died_a_moment_ago_is_started(lab: Lab) -> None:
+    """LXC's monitor is still cleaning up after the last run then, and must not take the new one's mounts along."""
+    for _ in range(3):
+        dead = f'test -z "$(lxc-info -n {LITELLM_VMID} -p -H)"'
+        lab.run(["sh", "-ec", f"kill -9 {guest_init(lab)}; until {dead}; do :; done; pct start {LITELLM_VMID}"])
+        assert guest_init(lab)
+        lab.guest(LITELLM_VMID, ["true"])
+
+
 def test_down_after_the_nodes_first_process_was_killed_leaves_nothing(lab: Lab) -> None:
     lab.init.kill(signal.SIGKILL)
     wait_until(lambda: not lab.init.alive(), "init ended", seconds=10)
