@@ -71,7 +71,7 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
             hermes.data_dir,
             str(hermes.uid),
             str(hermes.gid),
-            hermes.image,
+            agent.runtime.image,
             action,
             port,
             str(GATEWAY_S),

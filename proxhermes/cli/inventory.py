@@ -99,7 +99,7 @@ def _service(agent: Agent) -> str:
     from proxhermes.hermes.messaging import enabled
 
     model = f"{agent.litellm.model} at {agent.litellm.base_url}"
-    return f"{agent.hermes.image}, {model}, {'+'.join(enabled(agent.messaging)) or 'no messaging'}"
+    return f"{agent.runtime.image}, {model}, {'+'.join(enabled(agent.messaging)) or 'no messaging'}"
 
 
 def _as_json(path: Path, read: Inventory | None, error: Any) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
     if key is not None:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
     mounts = [mount.guest for mount in agent.mounts]
-    arguments = [agent.hermes.data_dir, agent.hermes.image, agent.litellm.base_url, str(compose.API_PORT), *mounts]
+    arguments = [agent.hermes.data_dir, agent.runtime.image, agent.litellm.base_url, str(compose.API_PORT), *mounts]
     doing = f"looking into CT {agent.vmid}"
     try:
         result = guest.run(bundle, SCRIPT, arguments, timeout=TIMEOUT_S, check=False, doing=doing)

@@ -40,13 +40,12 @@ class Remembered:
 
 def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: int = API_PORT) -> str:
     """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
-    hermes = agent.hermes
     service: dict[str, Any] = {
-        "image": hermes.image,
+        "image": agent.runtime.image,
         "container_name": layout.CONTAINER,
         "command": ["gateway", "run"],
-        "restart": hermes.restart,
-        "shm_size": hermes.shm_size,
+        "restart": agent.runtime.restart,
+        "shm_size": agent.runtime.shm_size,
         "environment": _environment(agent),
         "volumes": _volumes(agent),
         # "Up" says nothing about the gateway; its own API does.
@@ -58,8 +57,8 @@ def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: i
             "start_period": "3m",
         },
     }
-    if hermes.ports:
-        service["ports"] = list(hermes.ports)
+    if agent.runtime.ports:
+        service["ports"] = list(agent.runtime.ports)
     document: dict[str, Any] = {"name": layout.CONTAINER, "services": {layout.CONTAINER: service}}
     if mtu is not None and mtu < _ETHERNET_MTU:
         document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}

@@ -1,7 +1,8 @@
-"""Where Hermes' things are: names that the planner, the scripts and the checks share."""
+"""Where Hermes' things are in the container, for each runtime: names that planner, scripts and checks share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -9,9 +10,61 @@ if TYPE_CHECKING:
 
 CONTAINER: Final = "hermes"
 """Name of the agent's Docker container, and of its compose project and service."""
-
+UNIT: Final = "hermes-agent.service"
+"""The native runtime's service."""
 CONTAINER_HOME: Final = "/opt/data"
-"""HERMES_HOME inside the Docker container (the official image's volume)."""
+"""HERMES_HOME inside the official image (its volume)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Folders of one agent. `inner_…`: as its own process sees it, which with the official image is another path."""
+
+    project: str
+    """root's: compose.yaml, the code of the types that have their own, what proxhermes remembers of the service."""
+    home: str
+    """HERMES_HOME, the agent's."""
+    inner_home: str
+    user_home: str
+    """HOME of what the agent runs."""
+    inner_user_home: str
+    workspace: str
+    inner_workspace: str
+
+    @property
+    def compose(self) -> str:
+        return f"{self.project}/compose.yaml"
+
+    @property
+    def pending(self) -> str:
+        """There while a changed service is not up yet."""
+        return f"{self.project}/.proxhermes-pending"
+
+    @property
+    def remembered(self) -> str:
+        """Folder of what proxhermes declared last, beside the files that it is about; it moves along with them."""
+        return f"{self.home}/.proxhermes"
+
+
+def of(agent: Agent) -> Layout:
+    """The folders of `agent` in the runtime that the inventory wants."""
+    project = agent.hermes.data_dir
+    if agent.runtime.type == "docker":  # the image has `home` and `workspace` in its one volume
+        home = f"{project}/data"
+        inner = CONTAINER_HOME
+        return Layout(project, home, inner, f"{home}/home", f"{inner}/home", f"{home}/workspace", f"{inner}/workspace")
+    state = agent.runtime.state_dir
+    home, user_home, workspace = f"{state}/.hermes", f"{state}/home", f"{state}/workspace"
+    return Layout(project, home, home, user_home, user_home, workspace, workspace)
+
+
+def working_directory(agent: Agent) -> str:
+    """The folder that the agent works in, as it sees it: declared, else the first writable mount, else its workspace.
+
+    What the agent makes without being told where belongs on the host's disks, not on the container's small root disk.
+    """
+    writable = [mount.guest for mount in agent.mounts if not mount.read_only]
+    return agent.hermes.working_directory or next(iter(writable), of(agent).inner_workspace)
 
 
 def folder(agent: Agent) -> str:
@@ -21,4 +74,4 @@ def folder(agent: Agent) -> str:
 
 def home(agent: Agent) -> str:
     """HERMES_HOME as the guest sees it; mounted at CONTAINER_HOME."""
-    return f"{agent.hermes.data_dir}/data"
+    return of(agent).home

@@ -15,9 +15,6 @@ from proxhermes.inventory.secrets import Secret, SecretRef
 KEY_VARIABLE: Final = "LITELLM_API_KEY"
 API_KEY: Final = "API_SERVER_KEY"
 """Key of the gateway's own API; made once, on the guest, and never known to the inventory."""
-CONFIG_VERSION: Final = 33
-"""Version of config.yaml's schema that a new file is written in (Hermes 0.19). The image migrates it upwards itself;
-newer ones refuse files without a version (< 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +82,6 @@ def defaults(agent: Agent, *, new: bool) -> dict[str, Any]:
 
     What the agent makes without being told where belongs on the host's disks, not on the container's small root disk.
     """
-    found: dict[str, Any] = {"_config_version": CONFIG_VERSION} if new else {}
+    found: dict[str, Any] = {"_config_version": agent.hermes.config_version} if new else {}
     writable = [mount.guest for mount in agent.mounts if not mount.read_only]
     return {**found, "terminal": {"cwd": writable[0]}} if writable else found

@@ -43,6 +43,7 @@ from proxhermes.inventory.fields import (
 from proxhermes.inventory.hermes import Hermes
 from proxhermes.inventory.messaging import Messaging
 from proxhermes.inventory.mounts import Mount
+from proxhermes.inventory.runtime import DockerRuntime, Runtime
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
 LOWEST_VMID, HIGHEST_VMID = 100, 999_999_999  # PVE: pve-vmid
@@ -251,6 +252,7 @@ class Agent(Model):
         description="Folders of the node that the agent uses. A list here replaces one in `defaults`.",
     )
     engine: Engine = Field(default_factory=Engine, description="Docker in the container.")
+    runtime: Runtime = Field(default_factory=DockerRuntime, description="How the agent runs in its container.")
     hermes: Hermes = Field(default_factory=Hermes, description="The agent's own settings.")
     messaging: Messaging = Field(default_factory=Messaging, description="Messaging platforms.")
 

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxhermes.inventory.fields import MISTAKE
+from proxhermes.inventory.hermes import Hermes
+from proxhermes.inventory.runtime import TYPES
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 from proxhermes.inventory.tree import Path_, Report, Spot, Tree
 
@@ -56,19 +58,32 @@ def validate(
 
 
 def _tell(detail: ErrorDetails, model: type[BaseModel], tree: Tree, report: Report) -> None:
-    loc = tuple(part for part in detail["loc"] if part != "[key]")
+    tagged = tuple(part for part in detail["loc"] if part != "[key]")
+    loc = _as_written(tagged)
     found, rest = _follow(tree, loc)
     path = (*found.spot.path, *rest)
     match detail["type"]:
         case "missing":
-            field = _model_at(model, loc[:-1])
+            field = _model_at(model, tagged[:-1])
             about = field.model_fields[str(loc[-1])].description if field and loc else None
             report.add(found.key, f"`{loc[-1]}` is missing", f"`{loc[-1]}: …` - {about}" if about else "", path=path)
         case "extra_forbidden":
-            _tell_unknown(found, loc, model, report)
+            _tell_unknown(found, tagged, model, report)
+        case "runtime_type":
+            kind = tree.at("runtime", "type") or found
+            report.add(kind.spot, detail["msg"], ", ".join(TYPES), path=kind.spot.path)
         case _:
             spot = found.key if "[key]" in detail["loc"] else found.spot
             report.add(spot, *_words(detail, found), path=path)
+
+
+def _as_written(loc: Sequence[str | int]) -> Path_:
+    """`loc` without the type of runtime that pydantic puts into it: it stands in the file as `type`."""
+    return tuple(part for at, part in enumerate(loc) if not _is_type(loc, at))
+
+
+def _is_type(loc: Sequence[str | int], at: int) -> bool:
+    return at == 1 and loc[0] == "runtime" and loc[1] in TYPES
 
 
 def _follow(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, Path_]:
@@ -96,6 +111,12 @@ def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel],
     known = list(parent.model_fields) if parent else []
     if near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
         allowed = f"did you mean `{near[0]}`?"
+    elif parent and (
+        types := [kind for kind, each in TYPES.items() if parent in TYPES.values() and name in each.model_fields]
+    ):
+        allowed = f"it is an option of the runtime {' and '.join(types)}"
+    elif name in TYPES["docker"].model_fields and parent is Hermes:
+        allowed = "it belongs into `runtime`, beside `hermes`"
     elif parent and (owners := _owners(parent, name)):
         allowed = f"it belongs into `{owners[0]}`"
     else:
@@ -136,7 +157,10 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _model_at(model: type[BaseModel] | None, loc: Sequence[str | int]) -> type[BaseModel] | None:
     """The model of the block at `loc`."""
     skip = False
-    for part in loc:
+    for at, part in enumerate(loc):
+        if _is_type(loc, at):
+            model = TYPES[str(part)]
+            continue
         if isinstance(part, int) or skip:
             skip = False
             continue

@@ -233,7 +233,7 @@ def _container_changes(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[
     container = facts.container
     if container is None:
         pull = "" if facts.image_id else " (pulled)"
-        return [*changes, _change(subject, None, f"{agent.hermes.image}{pull}", Effect.RECREATE_SERVICE)]
+        return [*changes, _change(subject, None, f"{agent.runtime.image}{pull}", Effect.RECREATE_SERVICE)]
     if container.status != "running":
         changes.append(_change(subject, container.status, "running", Effect.RESTART_SERVICE))
     if so_far < Effect.RECREATE_SERVICE:

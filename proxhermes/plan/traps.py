@@ -54,7 +54,7 @@ _TRAPS: Final = (
     ),
     (
         r"manifest unknown|manifest for .* not found|repository does not exist|pull access denied",
-        "the registry has no such image for us: see `hermes.image` in the inventory",
+        "the registry has no such image for us: see `runtime.image` in the inventory",
     ),
     (
         r"dial tcp|no such host|TLS handshake timeout|Client\.Timeout|request canceled|server gave HTTP response",
@@ -62,7 +62,7 @@ _TRAPS: Final = (
     ),
     (
         r"address already in use|port is already allocated",
-        "another program in the container has that port: see `hermes.ports`",
+        "another program in the container has that port: see `runtime.ports`",
     ),
     (
         r"Could not resolve|Temporary failure resolving|Unable to fetch|apt-get update failed",

@@ -199,7 +199,7 @@ def _closed(scene: Scene) -> Finding:
     if stray:
         return failed(
             f"reachable from the node without being published: {', '.join(map(str, stray))}",
-            "remove it from compose, or list it under hermes.ports if it is wanted",
+            "remove it from compose, or list it under runtime.ports if it is wanted",
         )
     if scene.guest.answer("listeners").rc not in (0, None):
         why = scene.guest.answer("listeners").last_words
@@ -210,7 +210,7 @@ def _closed(scene: Scene) -> Finding:
 
 def _published(scene: Scene) -> set[int]:
     """The host ports that the inventory publishes: `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`."""
-    return {int(entry.split("/")[0].split(":")[-2]) for entry in scene.agent.hermes.ports}
+    return {int(entry.split("/")[0].split(":")[-2]) for entry in scene.agent.runtime.ports}
 
 
 CHECKS = (

@@ -30,8 +30,8 @@ def test_the_smallest_has_the_designs_defaults(read):
     assert agent.onboot
     assert not agent.protection
     assert agent.tags == ("agent", "ai")
-    assert agent.hermes.image == "nousresearch/hermes-agent"
-    assert (agent.hermes.restart, agent.hermes.shm_size, agent.hermes.ports) == ("unless-stopped", "1g", ())
+    assert agent.runtime.image == "nousresearch/hermes-agent"
+    assert (agent.runtime.restart, agent.runtime.shm_size, agent.runtime.ports) == ("unless-stopped", "1g", ())
     assert agent.engine.source == "auto"
     assert agent.litellm.model == "claude-sonnet"
     assert [(mount.host, mount.guest, mount.owner) for mount in agent.mounts] == [

@@ -159,9 +159,9 @@ CASES = [
     (agent("").replace("{n: {", "{n: {ssh: {port: «0}, "), "nodes.n.ssh.port", "too small"),
     (agent("").replace("{n: {", "{n: {«sshh: {}, "), "nodes.n.sshh", "unknown key"),
     # Hermes
-    (agent("    hermes: {image: «'A B'}\n"), "agents.118.hermes.image", "not the name of an image"),
+    (agent("    runtime: {image: «'A B'}\n"), "agents.118.runtime.image", "not the name of an image"),
     (agent("    hermes: {data_dir: «/etc/hermes}\n"), "agents.118.hermes.data_dir", "system"),
-    (agent("    hermes: {ports: [«'8642']}\n"), "agents.118.hermes.ports[0]", "not a published port"),
+    (agent("    runtime: {ports: [«'8642']}\n"), "agents.118.runtime.ports[0]", "not a published port"),
     (agent("    hermes: {environment: {«1X: a}}\n"), "agents.118.hermes.environment.1X", "not the name of an environment"),
     (agent("    hermes: {environment: {X: «true}}\n"), "agents.118.hermes.environment.X", "true stands here instead of text"),
     (agent('    hermes: {environment: {X: «"a\\nb"}}\n'), "agents.118.hermes.environment.X", "line break"),

@@ -136,7 +136,7 @@ def test_a_container_that_is_not_there_yet_gets_its_docker(make_agent: Any) -> N
         ("bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted", "nesting"),
         ("toomanyrequests: You have reached your pull rate limit", "registry_mirrors"),
         ('Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host', "not reached"),
-        ("manifest for nousresearch/hermes-agent:nope not found: manifest unknown", "hermes.image"),
+        ("manifest for nousresearch/hermes-agent:nope not found: manifest unknown", "runtime.image"),
         ("write /var/lib/docker/tmp/x: no space left on device", "disk.size"),
         ("E: Unable to fetch some archives", "package sources"),
         ('invalid mount config for type "bind": bind source path does not exist: /data', "proxhermes create"),

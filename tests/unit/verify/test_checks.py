@@ -205,7 +205,7 @@ def test_a_death_long_ago_only_warns() -> None:
 
 def test_a_port_that_is_published_may_be_open() -> None:
     seen = scene(node={"open": "22 8642"})
-    seen.agent.hermes.ports = ("0.0.0.0:8642:8642",)
+    seen.agent.runtime.ports = ("0.0.0.0:8642:8642",)
     assert LOOKS["hermes.ports"](seen).verdict is Verdict.PASS
 
 

@@ -1,0 +1,66 @@
+"""MCP servers that the agent uses (`hermes.mcp_servers.NAME`), with the names that Hermes' config.yaml has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from proxhermes.inventory.fields import EnvValue, HttpUrl, Model, VariableName, mistake
+
+Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+PositiveSeconds = Annotated[int, Field(ge=1)]
+
+
+class Tools(Model):
+    """Which of the server's tools the agent sees."""
+
+    include: Texts = Field(default=(), description="These tools alone.")
+    exclude: Texts = Field(default=(), description="All tools but these.")
+
+
+class Sampling(Model):
+    """Requests for completions that the server makes to the agent's model."""
+
+    enabled: bool = Field(default=True, description="Answer such requests.")
+    model: str | None = Field(default=None, min_length=1, description="Model for them in place of the agent's own.")
+    max_tokens_cap: int | None = Field(default=None, ge=1, description="Most tokens of an answer.")
+    timeout: PositiveSeconds | None = Field(default=None, description="Seconds that an answer may take.")
+    max_rpm: int | None = Field(default=None, ge=1, description="Most requests in a minute.")
+    max_tool_rounds: int | None = Field(default=None, ge=0, description="Most rounds of tool calls in a request.")
+    allowed_models: Texts = Field(default=(), description="Models that the server may ask for.")
+    log_level: Literal["debug", "info", "warning"] | None = Field(default=None, description="Level of the audit log.")
+
+
+class McpServer(Model):
+    """One server: a program that the agent starts (`command`), or an address that it calls (`url`)."""
+
+    command: str | None = Field(default=None, min_length=1, description="Program of a server over stdio.")
+    args: Annotated[tuple[str, ...], Field(strict=False)] = Field(default=(), description="Its arguments.")
+    env: Mapping[VariableName, EnvValue] = Field(
+        default_factory=dict, description="Its environment; `${NAME}` stands for a line of .env."
+    )
+    url: HttpUrl | None = Field(default=None, description="Address of a server over HTTP.")
+    headers: Mapping[str, str] = Field(
+        default_factory=dict, description="Headers of each request; `${NAME}` stands for a line of .env."
+    )
+    auth: Literal["oauth"] | None = Field(
+        default=None, description="`oauth`: OAuth 2.1 with PKCE; `proxhermes mcp login` runs the consent."
+    )
+    enabled: bool = Field(default=True, description="Whether the agent uses it.")
+    timeout: PositiveSeconds | None = Field(default=None, description="Seconds that a tool call may take.")
+    connect_timeout: PositiveSeconds | None = Field(default=None, description="Seconds until it must be connected.")
+    tools: Tools | None = Field(default=None, description="Which of its tools the agent sees.")
+    sampling: Sampling | None = Field(default=None, description="What it may ask of the agent's model.")
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise mistake("a server has exactly one transport", "`command` (stdio) or `url` (HTTP)")
+        over_http = {"headers": self.headers, "auth": self.auth}
+        over_stdio = {"args": self.args, "env": self.env}
+        other, own = (over_http, "command") if self.command else (over_stdio, "url")
+        if odd := next((name for name, value in other.items() if value), None):
+            raise mistake(f"`{odd}` means nothing beside `{own}`", f"`{own}` without `{odd}`")
+        return self
