@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from proxhermes.inventory.fields import Model, mistake
+from proxhermes.inventory.local import LocalPath
 
 
 def _below(value: str) -> str:
@@ -23,9 +26,7 @@ class Document(Model):
     """A file's content: text that stands in the inventory, or a file beside it."""
 
     text: str | None = Field(default=None, description="The content.")
-    file: str | None = Field(
-        default=None, min_length=1, description="File with the content, relative to the inventory."
-    )
+    file: LocalPath | None = Field(default=None, description="File with the content, relative to the inventory.")
 
     @model_validator(mode="before")
     @classmethod
@@ -38,11 +39,17 @@ class Document(Model):
             raise mistake("a document has exactly one content", "its text, or {file: PATH}")
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The written form may be the text alone."""
+        block = handler(schema)
+        return {"title": cls.__name__, "anyOf": [{"type": "string", "description": "The content."}, block]}
+
 
 class Plugin(Model):
     """A plugin of one's own: a folder beside the inventory with plugin.yaml in it."""
 
-    path: str = Field(min_length=1, description="Folder with plugin.yaml, relative to the inventory.")
+    path: LocalPath = Field(description="Folder with plugin.yaml, relative to the inventory.")
     enabled: bool = Field(default=True, description="Whether the agent loads it.")
 
 

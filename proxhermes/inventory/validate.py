@@ -109,14 +109,13 @@ def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel],
         return
     name = str(loc[-1])
     known = list(parent.model_fields) if parent else []
-    if near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
-        allowed = f"did you mean `{near[0]}`?"
-    elif parent and (
-        types := [kind for kind, each in TYPES.items() if parent in TYPES.values() and name in each.model_fields]
-    ):
-        allowed = f"it is an option of the runtime {' and '.join(types)}"
-    elif name in TYPES["docker"].model_fields and parent is Hermes:
+    types = [kind for kind, each in TYPES.items() if name in each.model_fields]
+    if types and parent is Hermes:
         allowed = "it belongs into `runtime`, beside `hermes`"
+    elif types and parent in TYPES.values():
+        allowed = f"it is an option of the runtime {' and '.join(types)}"
+    elif near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
+        allowed = f"did you mean `{near[0]}`?"
     elif parent and (owners := _owners(parent, name)):
         allowed = f"it belongs into `{owners[0]}`"
     else:

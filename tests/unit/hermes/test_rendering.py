@@ -160,7 +160,7 @@ def test_a_small_mtu_below_reaches_dockers_own_network(make_agent: Any) -> None:
 
 def test_ports_and_read_only_mounts_pass_through(make_agent: Any) -> None:
     agent = make_agent(
-        hermes={"ports": ["127.0.0.1:8642:8642"]}, mounts=[{"host": "/srv/a", "guest": "/ro", "read_only": True}]
+        runtime={"ports": ["127.0.0.1:8642:8642"]}, mounts=[{"host": "/srv/a", "guest": "/ro", "read_only": True}]
     )
     service = render(agent)["services"]["hermes"]
     assert service["ports"] == ["127.0.0.1:8642:8642"]

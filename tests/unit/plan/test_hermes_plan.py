@@ -99,7 +99,7 @@ def test_what_image_and_users_do_to_the_files_is_no_change(make_agent: Any) -> N
         ({"litellm": "model"}, "config.yaml: model.default", Effect.RESTART_SERVICE, {"config.yaml"}),
         ({"hermes": {"environment": {"FOO": "bar"}}}, ".env: FOO", Effect.RESTART_SERVICE, {"env", "compose.yaml"}),
         ({"runtime": {"image": "x/y:2"}}, "compose.yaml: image", Effect.RECREATE_SERVICE, {"compose.yaml"}),
-        ({"hermes": {"shm_size": "2g"}}, "compose.yaml: shm_size", Effect.RECREATE_SERVICE, {"compose.yaml"}),
+        ({"runtime": {"shm_size": "2g"}}, "compose.yaml: shm_size", Effect.RECREATE_SERVICE, {"compose.yaml"}),
         (
             {"mounts": [{"host": "/mnt/pve/hdd/hermes", "guest": "/data"}]},
             "compose.yaml: volume /fast",

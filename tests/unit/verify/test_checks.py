@@ -92,7 +92,8 @@ def scene(
         onboot=True,
         features=SimpleNamespace(nesting=True, keyctl=True),
         mounts=(mount,),
-        hermes=SimpleNamespace(uid=10000, gid=10000, ports=()),
+        hermes=SimpleNamespace(uid=10000, gid=10000),
+        runtime=SimpleNamespace(ports=()),
         litellm=SimpleNamespace(base_url="http://10.1.10.22:4000/v1", model="claude-sonnet"),
         messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
     )
