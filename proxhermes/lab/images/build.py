@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from proxhermes.lab.images import base, hermes, litellm, template
+from proxhermes.lab.images import base, hermes, litellm, mcp, template
 from proxhermes.lab.images.cache import Cache, Progress
 
 
@@ -23,6 +23,7 @@ def build_all(progress: Progress, cache: Cache) -> None:
         registry = workers.submit(hermes.build, cache, progress)
         proxy = workers.submit(litellm.build, cache, progress)
         template.build(cache, progress)
+        mcp.build(cache, progress)
         for built in (registry, proxy):
             built.result()
 

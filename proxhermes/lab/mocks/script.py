@@ -1,8 +1,9 @@
-"""What the mock model answers: pure, from the conversation it is shown. It knows four moves and no more.
+"""What the mock model answers: pure, from the conversation it is shown. It knows five moves and no more.
 
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
 - "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
+- "Call the tool NAME with {JSON}"  ->  that call, if the tool was offered, likewise
 - anything else  ->  pong
 """
 
@@ -26,6 +27,7 @@ _RUN = re.compile(
     r"(?:`([^`]+)`|(?<=command: )(.+?)(?:\s\.\s|\s*\n|\s*$))",
     re.IGNORECASE,
 )
+_CALL = re.compile(r"\bcall\s+the\s+tool\s+[\"'`]?(?P<name>[A-Za-z0-9_.\-]+)[\"'`]?\s+with\s+(?=\{)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ def failed(result: str) -> bool:
 
 def _wanted_call(prompt: str, offered: set[str]) -> ToolCall | None:
     """The tool call that a prompt asks for: None if it asks for none, without a name if no offered tool can do it."""
+    if call := _CALL.search(prompt):
+        arguments, _ = json.JSONDecoder().raw_decode(prompt, call.end())
+        return ToolCall(call["name"] if call["name"] in offered else "", json.dumps(arguments))
     if command := _RUN.search(prompt):
         words = next(group for group in command.groups() if group)
         return ToolCall("terminal" if "terminal" in offered else "", json.dumps({"command": words}))

@@ -14,7 +14,7 @@ HOST_KEY_TYPES = ("ed25519", "ecdsa")
 
 
 def make(paths: LabPaths, slot: Slot) -> None:
-    """The node's SSH host keys and certificate, the client's SSH key, LiteLLM's master key, a bot's token."""
+    """The node's SSH host keys and certificate, the client's SSH key, LiteLLM's master key, a bot's and an MCP server's token."""
     for folder in (paths.secrets, paths.client):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for kind in HOST_KEY_TYPES:
@@ -23,6 +23,7 @@ def make(paths: LabPaths, slot: Slot) -> None:
     _certificate(paths, slot)
     write_atomically(paths.client / "litellm.key", f"sk-{secrets.token_urlsafe(24)}\n", 0o600)
     write_atomically(paths.client / "telegram.token", f"123456:{secrets.token_urlsafe(26)}\n", 0o600)
+    write_atomically(paths.client / "mcp.token", f"mcp-{secrets.token_urlsafe(24)}\n", 0o600)
 
 
 def _ssh_key(file: Path, kind: str, comment: str) -> None:

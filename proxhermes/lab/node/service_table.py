@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from proxhermes.lab.images import aptcache, registry
+from proxhermes.lab.images import aptcache, mcp, registry
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service as BuiltService
 from proxhermes.lab.node.paths import (
@@ -22,6 +22,8 @@ API_PORT = 8006
 UPSTREAM_PORT = 9100
 TELEGRAM_PORT = 8081
 APPLIANCE_PORT = 8082
+MCP_PORT = 9101
+MCP_OAUTH_PORT = 9102
 
 
 def table(paths: LabPaths) -> tuple[Service, ...]:
@@ -36,6 +38,7 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         api(),
         upstream(paths),
         telegram(paths),
+        mcp_servers(paths, cache),
         appliances(cache),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
         _adopt(aptcache.service(cache, BRIDGE_ADDRESS, apt_config, apt_logs)),
@@ -121,6 +124,17 @@ def telegram(paths: LabPaths) -> Service:
         name="telegram",
         argv=(sys.executable, "-m", "proxhermes.lab.mocks.telegram", *listen),
         ready=f"http://127.0.0.1:{TELEGRAM_PORT}/control/state",
+    )
+
+
+def mcp_servers(paths: LabPaths, cache: Cache) -> Service:
+    """Two MCP servers over HTTP, for guests under the bridge's address: one behind a token, one behind OAuth."""
+    listen = ("--host", "0.0.0.0", "--port", str(MCP_PORT), "--oauth-port", str(MCP_OAUTH_PORT))
+    who = ("--token-file", str(paths.client / "mcp.token"), "--oauth-url", f"http://{BRIDGE_ADDRESS}:{MCP_OAUTH_PORT}")
+    return Service(
+        name="mcp",
+        argv=(str(mcp.python(cache)), str(mcp.SERVERS / "service.py"), *listen, *who),
+        ready=f"http://127.0.0.1:{MCP_OAUTH_PORT}/record",
     )
 
 

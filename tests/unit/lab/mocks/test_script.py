@@ -7,7 +7,7 @@ import pytest
 
 from proxhermes.lab.mocks.script import Reply, reply_to
 
-OFFERED = [{"type": "function", "function": {"name": name}} for name in ("terminal", "write_file")]
+OFFERED = [{"type": "function", "function": {"name": name}} for name in ("terminal", "write_file", "mcp__lab__add")]
 
 
 def ask(prompt: str, *later: dict[str, Any], tools: list[dict[str, Any]] | None = None) -> Reply:
@@ -50,6 +50,7 @@ def test_a_prompt_in_parts() -> None:
         ("Use your terminal to run exactly this command: echo n > '/d/x' . Then reply with exactly: done", "terminal",
          {"command": "echo n > '/d/x'"}),
         ("Run `date -u`, please", "terminal", {"command": "date -u"}),
+        ('Call the tool mcp__lab__add with {"a": 1, "b": {"c": "}"}} and tell', "mcp__lab__add", {"a": 1, "b": {"c": "}"}}),
     ],
 )  # fmt: skip
 def test_tool_calls(prompt: str, tool: str, arguments: dict[str, str]) -> None:
@@ -66,6 +67,10 @@ def test_the_terminal_will_do_where_there_is_no_tool_for_files() -> None:
 
 def test_without_a_tool_it_says_so() -> None:
     assert "no tool" in ask("Write a to /data/x", tools=[]).text
+
+
+def test_a_tool_that_is_not_offered_is_not_called() -> None:
+    assert "no tool" in ask("Call the tool mcp__lab__erase with {}").text
 
 
 def test_after_the_tool_it_finishes() -> None:
