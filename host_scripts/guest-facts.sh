@@ -1,22 +1,22 @@
 #!/bin/sh
 # What is in the guest, asked in one go and changing nothing. Runs as the container's root.
 #
-#   guest-facts.sh PROJECT_DIR IMAGE LITELLM_URL API_PORT [MOUNT...]
+#   guest-facts.sh [MOUNT...]
 #
 # Prints one fact a line, `name=value`; a name that ends in `:b64` has a value in base64. The contents of .env are among
 # them: the output is not for a log. With a file litellm.curl beside this script (a curl configuration that holds the
-# key's header), LiteLLM is asked as well. For a look from a console: sh guest-facts.sh /opt/hermes IMAGE URL 8642
+# key's header), LiteLLM is asked as well.
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
-
-project=$1 image=$2 litellm=$3 api_port=$4
-shift 4
-here=$(dirname "$0")
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./agent.sh
+# shellcheck source=host_scripts/guest-common.sh
+. ./guest-common.sh
+# shellcheck source=host_scripts/guest-runtime-compose.sh
+. ./runtime.sh
 scratch=$(mktemp -d -p "$here") # beside this script, where it is on no disk and goes with it
 trap 'rm -rf "$scratch"' EXIT
-
-fact() { printf '%s=%s\n' "$1" "$2"; }
-fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
-have() { command -v "$1" >/dev/null 2>&1; }
 
 system() {
   # shellcheck source=/dev/null
@@ -60,24 +60,13 @@ docker_facts() {
     return 0
   fi
   fact compose.version "$(docker compose version --short 2>/dev/null || true)"
-  fact image.id "$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
 }
 
-container_facts() {
-  have docker || return 0
-  docker container inspect hermes --format 'container.id={{.Id}}
-container.image={{.Image}}
-container.status={{.State.Status}}
-container.pid={{.State.Pid}}
-container.project={{index .Config.Labels "com.docker.compose.project"}}
-container.folder={{index .Config.Labels "com.docker.compose.project.working_dir"}}
-container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}' >"$scratch/container" 2>/dev/null || return 0
-  cat "$scratch/container"
-  # What compose would make of the file as it is now; differs from the container's after a run that was cut off.
-  fact compose.hash "$(cd "$project" 2>/dev/null && docker compose config --hash hermes 2>/dev/null | sed -n 's/^hermes //p')"
-  pid=$(sed -n 's/^container.pid=//p' "$scratch/container")
-  grep -qx container.status=running "$scratch/container" && have curl || return 0
-  fact gateway.health "$(nsenter -t "$pid" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$api_port/health" || true)"
+service_facts() {
+  rt_facts
+  now=$(rt_status)
+  fact service.status "$now"
+  if [ "$now" = running ] && have curl; then fact gateway.health "$(rt_health)"; fi
 }
 
 # file NAME PATH: owner, mode and content. Never through a symbolic link, never waiting for a pipe, and nothing that is
@@ -101,15 +90,38 @@ file() {
   fi
 }
 
+# place PATH: what is there already of the folders that a change of the runtime moves. A link counts as something.
+place_fact() {
+  if [ -d "$1" ] && [ ! -L "$1" ] && [ -z "$(ls -A "$1")" ]; then
+    fact "place.$1" empty
+  elif [ -e "$1" ] || [ -L "$1" ]; then
+    fact "place.$1" full
+  else
+    fact "place.$1" nothing
+  fi
+}
+
+# The folders that a change of the runtime moves: where they should be, where they were last, and where they would be.
+places() {
+  then_home=$(sed -n 's/^home=//p' "$project/.proxhermes-runtime" 2>/dev/null || true)
+  for each in "$home" "${then_home:-$project/data}"; do printf '%s\n' "$each" "$each/home" "$each/workspace"; done >"$scratch/places"
+  printf '%s\n' "$user_home" "$workspace" >>"$scratch/places"
+  sed -n 's/^\(user_home\|workspace\)=//p' "$project/.proxhermes-runtime" 2>/dev/null >>"$scratch/places" || true
+  sort -u "$scratch/places" >"$scratch/sorted"
+  while IFS= read -r each; do place_fact "$each"; done <"$scratch/sorted"
+}
+
 files() {
   file daemon /etc/docker/daemon.json
   file project "$project"
+  file runtime "$project/.proxhermes-runtime"
   file compose "$project/compose.yaml"
   file pending "$project/.proxhermes-pending"
-  file data "$project/data"
-  file config "$project/data/config.yaml"
-  file env "$project/data/.env"
-  file state "$project/data/gateway_state.json"
+  file data "$home"
+  file config "$home/config.yaml"
+  file env "$home/.env"
+  file state "$home/gateway_state.json"
+  places
   for mount; do
     if mountpoint -q "$mount"; then fact "mount.$mount" yes; else fact "mount.$mount" no; fi
   done
@@ -132,7 +144,7 @@ litellm_facts() {
 
 system
 docker_facts
-container_facts
+service_facts
 files "$@"
 litellm_facts
 fact facts complete

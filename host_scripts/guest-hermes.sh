@@ -1,45 +1,88 @@
 #!/bin/sh
-# Hermes' files in place, its container as wanted, its gateway up. Runs as the container's root; safe to run again.
+# Hermes' files in place, its service as wanted, its gateway up. Runs as the container's root; safe to run again.
 #
-#   guest-hermes.sh PROJECT_DIR UID GID IMAGE none|restart|up API_PORT SECONDS [PLATFORM...]
+#   guest-hermes.sh none|restart|up SECONDS [PLATFORM...]
 #
-# Beside this script may lie config.yaml, env, compose.yaml: those that do are put in place. UID and GID are the agent's.
-# restart: files that the gateway reads once have changed; up: compose decides what has to be made anew.
+# Beside this script may lie config.yaml, env, the runtime's own files (compose.yaml, a unit) and `runtime`, which says
+# where the agent's folders are: those that do are put in place. restart: files that the gateway reads once have changed;
+# up: the service's definition has changed. With previous-agent.sh and previous.sh, another runtime had the agent until
+# now: it gives it up, and the folders named in `moves` (FROM, TAB, TO) go over.
 # Prints `changed: ...` for what it changed, and the facts of guest-wait.sh.
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
-
-project=$1 uid=$2 gid=$3 image=$4 action=$5
-shift 5
-here=$(cd "$(dirname "$0")" && pwd)
-data=$project/data
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./agent.sh
+# shellcheck source=host_scripts/guest-common.sh
+. ./guest-common.sh
+# shellcheck source=host_scripts/guest-runtime-compose.sh
+. ./runtime.sh
 pending=$project/.proxhermes-pending
+
+action=$1
+shift
 umask 022
 
-fail() { echo "failed: $*" >&2; exit 1; }
-inspect() { docker container inspect hermes --format "$1" 2>/dev/null || true; }
+# The service that had the agent until now ends before its folders move: there is one gateway to a home at most.
+# shellcheck source=/dev/null
+retire() (
+  . ./previous-agent.sh
+  . ./previous.sh
+  rt_retire
+)
+
+# move FROM TO: by rename; to another file system by a copy that has its name, and takes the other's place, when it is
+# whole. A run that was killed goes on where it stopped.
+move() {
+  if [ ! -e "$2.moved" ]; then
+    [ -e "$1" ] || return 0
+    mkdir -p "${2%/*}"
+    [ ! -d "$2" ] || rmdir "$2"
+    if [ "$(stat -c %d "$1")" = "$(stat -c %d "${2%/*}")" ]; then
+      mv -T "$1" "$2"
+      echo "changed: $1 -> $2: moved"
+      return 0
+    fi
+    rm -rf "$2.copying"
+    cp -ax "$1" "$2.copying"
+    sync -f "$2.copying"
+    mv -T "$2.copying" "$2.moved"
+  fi
+  rm -rf --one-file-system "$1"
+  mv -T "$2.moved" "$2"
+  echo "changed: $1 -> $2: moved"
+}
+
+moves() {
+  [ -f moves ] || return 0
+  rt_stop
+  while IFS='	' read -r from to; do move "$from" "$to"; done <moves
+}
 
 folders() {
-  install -d -m 0755 "$project"
-  if [ ! -d "$data" ]; then
+  if [ ! -d "$home" ]; then
     # Under its own name only when it belongs to the agent: the image would otherwise start on a folder it cannot use.
-    rm -rf "$data.new"
-    install -d -m 0700 -o "$uid" -g "$gid" "$data.new"
-    mv "$data.new" "$data"
-    echo "changed: $data: made"
-  elif [ "$(stat -c %u "$data")" != "$uid" ]; then
+    rm -rf "$home.new"
+    mkdir -p "${home%/*}"
+    install -d -m 0700 -o "$uid" -g "$gid" "$home.new"
+    mv "$home.new" "$home"
+    echo "changed: $home: made"
+  elif [ "$(stat -c %u "$home")" != "$uid" ]; then
     # The agent got another uid: everything of its old one follows, with nobody at work in there meanwhile.
-    [ -z "$(inspect '{{.Id}}')" ] || docker container stop hermes >/dev/null
-    old=$(stat -c %u "$data")
+    rt_stop
+    old=$(stat -c %u "$home")
     # The folder itself is the last one: by it the next run sees whether this one got to the end.
-    find "$data" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
-    echo "changed: $data: owner $old -> $uid"
+    for folder in "$user_home" "$workspace" "$home"; do
+      [ ! -d "$folder" ] || find "$folder" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
+    done
+    echo "changed: $home: owner $old -> $uid"
   fi
 }
 
 # write SOURCE TARGET MODE: atomically, and with the agent's own rights, for it could have laid a link in the way.
 write() {
   # shellcheck disable=SC2016
-  setpriv --reuid "$uid" --regid "$gid" --clear-groups sh -eu -c '
+  as_agent sh -eu -c '
     umask 077
     new=$(mktemp "${1%/*}/.proxhermes.XXXXXX")
     trap "rm -f \"$new\"" EXIT
@@ -53,72 +96,39 @@ write() {
 }
 
 files() {
-  find "$data" -maxdepth 1 -name '.proxhermes.??????' -type f -delete # of a run that was killed while writing
-  if [ -f "$here/config.yaml" ]; then write "$here/config.yaml" "$data/config.yaml" 0640; fi
-  if [ -f "$here/env" ]; then write "$here/env" "$data/.env" 0600; fi
+  find "$home" -maxdepth 1 -name '.proxhermes.??????' -type f -delete # of a run that was killed while writing
+  if [ -f config.yaml ]; then write config.yaml "$home/config.yaml" 0640; fi
+  if [ -f env ]; then write env "$home/.env" 0600; fi
   # With the agent's rights as well, and not the file's owner's: were that root, a link could be put there meanwhile.
-  case $(stat -c '%F %u %a' "$data/.env" 2>/dev/null || true) in
+  case $(stat -c '%F %u %a' "$home/.env" 2>/dev/null || true) in
   "regular file $uid 600" | "regular empty file $uid 600") ;;
   "regular file $uid "* | "regular empty file $uid "*)
-    setpriv --reuid "$uid" --regid "$gid" --clear-groups chmod 0600 "$data/.env"
-    echo "changed: $data/.env: mode 0600"
+    as_agent chmod 0600 "$home/.env"
+    echo "changed: $home/.env: mode 0600"
     ;;
   esac
-  # Last, for it remembers what was put into the two others.
-  if [ -f "$here/compose.yaml" ]; then
-    cat "$here/compose.yaml" >"$project/.compose.yaml.new"
-    chmod 0644 "$project/.compose.yaml.new"
-    sync "$project/.compose.yaml.new"
-    mv "$project/.compose.yaml.new" "$project/compose.yaml"
-    echo "changed: $project/compose.yaml"
-  fi
 }
 
-pull() {
-  docker image inspect "$image" >/dev/null 2>&1 && return 0
-  echo "pulling $image"
-  docker pull "$image" || fail "the image $image could not be pulled"
-  echo "changed: image $image: pulled"
-}
-
-start() {
-  if [ "$(inspect '{{.State.Status}}')" = paused ]; then docker container unpause hermes >/dev/null; fi
-  # Hermes makes a gateway wait that starts often, for minutes in the end; this start is meant, and begins a new count.
-  setpriv --reuid "$uid" --regid "$gid" --clear-groups rm -f "$data/gateway-starts.log"
-  before=$(inspect '{{.Id}} {{.State.StartedAt}}')
-  if [ "$action" = up ] || [ "$(inspect '{{.State.Status}}')" != running ]; then
-    (cd "$project" && docker compose --ansi never --progress plain up -d --no-build 2>"$here/compose.log") || {
-      cat "$here/compose.log" >&2
-      fail 'docker compose could not start the agent'
-    }
-  fi
-  # What compose did not make anew or start by itself still has the old files in memory.
-  if [ "$before" = "$(inspect '{{.Id}} {{.State.StartedAt}}')" ]; then
-    if [ "$reload" = yes ]; then
-      docker container restart -t 30 hermes >/dev/null
-      echo 'changed: container hermes: restarted'
-    fi
-  elif [ "${before%% *}" = "$(inspect '{{.Id}}')" ]; then
-    echo 'changed: container hermes: started'
-  elif [ -n "$before" ]; then
-    echo 'changed: container hermes: made anew'
-  else
-    echo 'changed: container hermes: made'
-  fi
-}
-
-reload=no
-if [ "$action" = restart ] || [ -f "$here/config.yaml" ] || [ -f "$here/env" ] || [ -f "$pending" ]; then reload=yes; fi
-[ "$action" = none ] || pull # before anything is changed: it is what fails most
-folders
+[ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
+install -d -m 0755 "$project"
 if [ "$action" != none ]; then
   # Kept until the gateway is up again, so that a run that is killed in between is made good by the next one.
   echo "$action" >"$pending"
   sync "$pending"
 fi
+if [ -f previous.sh ]; then retire; fi
+moves
+folders
+# From here on the next run looks for the agent where it is now.
+if [ -f runtime ] && ! cmp -s runtime "$project/.proxhermes-runtime"; then
+  place runtime "$project/.proxhermes-runtime" 0644
+fi
 files
+rt_files # last, for compose.yaml remembers what was put into the others
 if [ "$action" != none ]; then
-  start
-  sh "$here/guest-wait.sh" "$project" "$@"
+  # Hermes makes a gateway wait that starts often, for minutes in the end; this start is meant, and begins a new count.
+  as_agent rm -f "$home/gateway-starts.log"
+  rt_start "$action"
+  sh ./guest-wait.sh "$@"
   rm -f "$pending"
 fi

@@ -1,29 +1,34 @@
 #!/bin/sh
-# Wait for the gateway itself: the container being "Up" says little. Runs as the container's root; changes nothing.
+# Wait for the gateway itself: a service that runs says little. Runs as the container's root; changes nothing.
 #
-#   guest-wait.sh PROJECT_DIR API_PORT SECONDS [PLATFORM...]
+#   guest-wait.sh SECONDS [PLATFORM...]
 #
-# Up is when the gateway's own API answers within the Docker container. Platforms get a little longer to connect; whether
-# they did is told, not judged. Prints facts (name=value; in base64 with `:b64`); on failure the last log lines on stderr.
+# Up is when the gateway's own API answers. Platforms get a little longer to connect; whether they did is told, not
+# judged. Prints facts (name=value; in base64 with `:b64`); on failure the last log lines on standard error.
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./agent.sh
+# shellcheck source=host_scripts/guest-common.sh
+. ./guest-common.sh
+# shellcheck source=host_scripts/guest-runtime-compose.sh
+. ./runtime.sh
+state=$home/gateway_state.json
 
-project=$1 port=$2 seconds=$3
-shift 3
-state=$project/data/gateway_state.json
+seconds=$1
+shift
 platform_seconds=30
-
-inspect() { docker container inspect hermes --format "$1" 2>/dev/null || true; }
 
 told() {
   [ -f "$state" ] && [ ! -L "$state" ] && dd if="$state" iflag=nofollow status=none | tr -d ' \n'
 }
 
-fail() {
+give_up() {
   {
     echo "failed: $1"
-    echo "container: $(inspect '{{.State.Status}}, {{.RestartCount}} restarts, exit code {{.State.ExitCode}} {{.State.Error}}')"
-    docker logs --tail 12 hermes 2>&1 || true
-    log=$project/data/logs/gateway.log
+    rt_words
+    log=$home/logs/gateway.log
     if [ -f "$log" ] && [ ! -L "$log" ]; then tail -n 8 "$log"; fi
   } >&2
   exit 1
@@ -41,22 +46,16 @@ settled() {
   done
 }
 
-healthy() {
-  pid=$(inspect '{{.State.Pid}}')
-  [ "${pid:-0}" -gt 0 ] || return 1
-  [ "$(nsenter -t "$pid" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$port/health")" = 200 ]
-}
-
 deadline=$(($(date +%s) + seconds))
-first=$(inspect '{{.RestartCount}}')
-until healthy; do
-  status=$(inspect '{{.State.Status}}') count=$(inspect '{{.RestartCount}}')
+first=$(rt_starts)
+until [ "$(rt_health)" = 200 ]; do
+  status=$(rt_status) count=$(rt_starts)
   case $status in
-    '') fail 'there is no container hermes' ;;
-    exited | dead) fail "the agent's container has stopped" ;;
+    nothing) give_up "the agent's service is not there" ;;
+    exited | dead | failed) give_up "the agent's service has stopped" ;;
   esac
-  [ "${count:-0}" -lt $((${first:-0} + 3)) ] || fail "the agent's container starts again and again"
-  [ "$(date +%s)" -lt "$deadline" ] || fail "the gateway did not answer within $seconds s"
+  [ "${count:-0}" -lt $((${first:-0} + 3)) ] || give_up "the agent's service starts again and again"
+  [ "$(date +%s)" -lt "$deadline" ] || give_up "the gateway did not answer within $seconds s"
   sleep 0.5
 done
 deadline=$(($(date +%s) + platform_seconds))
@@ -64,8 +63,8 @@ until settled "$@"; do
   [ "$(date +%s)" -lt "$deadline" ] || break
   sleep 0.5
 done
-echo "gateway.health=200"
+fact gateway.health 200
 if [ -f "$state" ] && [ ! -L "$state" ]; then
-  echo "file.state=$(stat -c '%u %g %a %F' "$state")"
-  printf 'file.state:b64=%s\n' "$(dd if="$state" iflag=nofollow status=none | base64 -w 0)"
+  fact file.state "$(stat -c '%u %g %a %F' "$state")"
+  dd if="$state" iflag=nofollow status=none | fact64 file.state
 fi

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from proxhermes.apply.telling import standing, tell
 from proxhermes.errors import CommandFailed, Refused
 from proxhermes.events import Events
+from proxhermes.facts.frame import frame, functions
 from proxhermes.facts.guest import parse
-from proxhermes.hermes import messaging
+from proxhermes.hermes import assignments, messaging, placement
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine import EnginePlan
 from proxhermes.plan.hermes import HermesPlan
@@ -29,6 +30,7 @@ GATEWAY_S: Final = 240
 _WAIT: Final = "guest-wait.sh"
 _REASON: Final = "failed: "
 """Begins the line on standard error in which a script says why it failed; the others are what the tools said."""
+_PLACED: Final = ("engine", "home", "user_home", "workspace")
 _ACTION: Final = {
     Effect.NONE: "none",
     Effect.RESTART_SERVICE: "restart",
@@ -41,7 +43,7 @@ def apply_engine(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -
     """Install and configure Docker, and have it run. Raises CommandFailed with what apt or Docker said."""
     if not plan.needed:
         return
-    bundle = {"guest-engine.sh": (script("guest-engine.sh"), 0o700)}
+    bundle: dict[str, tuple[bytes, int]] = {"guest-engine.sh": (script("guest-engine.sh"), 0o700)}
     if plan.daemon is not None:
         bundle["daemon.json"] = (plan.daemon, 0o600)
     doing = f"installing Docker in CT {agent.vmid}" if plan.packages else f"configuring Docker in CT {agent.vmid}"
@@ -61,34 +63,34 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
             doing=f"setting up Hermes in CT {agent.vmid}",
             hint=f"proxhermes create {agent.vmid}",
         )
-    port, platforms = str(plan.api_port), plan.platforms
+    platforms = plan.platforms
+    args = [str(GATEWAY_S), *platforms]
     if plan.needed:
-        bundle = {name: (content, 0o600) for name, content in plan.files.items()}
-        bundle |= {name: (script(name), 0o700) for name in ("guest-hermes.sh", _WAIT)}
-        hermes = agent.hermes
-        action = _ACTION[plan.effect]
-        args = [
-            hermes.data_dir,
-            str(hermes.uid),
-            str(hermes.gid),
-            agent.runtime.image,
-            action,
-            port,
-            str(GATEWAY_S),
-            *platforms,
-        ]
+        bundle = _bundle(agent, plan)
         doing = f"setting up Hermes in CT {agent.vmid}"
         with events.step(doing), standing(events, f"Hermes in CT {agent.vmid} is not up yet"):
+            args = [_ACTION[plan.effect], *args]
             result = _run(guest, bundle, "guest-hermes.sh", args, events, timeout=HERMES_S, doing=doing)
     elif not plan.healthy:
-        args = [agent.hermes.data_dir, port, str(GATEWAY_S), *platforms]
         doing = f"waiting for the gateway in CT {agent.vmid}"
-        bundle = {_WAIT: (script(_WAIT), 0o700)}
         with events.step(doing):
-            result = _run(guest, bundle, _WAIT, args, events, timeout=GATEWAY_S + 60.0, doing=doing)
+            result = _run(guest, frame(agent, _WAIT), _WAIT, args, events, timeout=GATEWAY_S + 60.0, doing=doing)
     else:
         return
     _tell_platforms(parse(result.stdout).gateway_state, platforms, events)
+
+
+def _bundle(agent: Agent, plan: HermesPlan) -> Bundle:
+    """What guest-hermes.sh needs beside itself."""
+    bundle = {**frame(agent, "guest-hermes.sh", _WAIT), "runtime": (placement.render(placement.of(agent)), 0o600)}
+    bundle |= {name: (content, 0o600) for name, content in plan.files.items()}
+    if plan.move.moves:
+        bundle["moves"] = ("".join(f"{old}\t{new}\n" for old, new in plan.move.moves).encode(), 0o600)
+    if present := plan.move.retire:
+        names = {"runtime": present.type, **{name: getattr(present, name) for name in _PLACED}}
+        bundle["previous-agent.sh"] = (assignments.render(names), 0o600)
+        bundle["previous.sh"] = (functions(present.type), 0o600)
+    return bundle
 
 
 def _run(

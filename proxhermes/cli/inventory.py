@@ -99,7 +99,8 @@ def _service(agent: Agent) -> str:
     from proxhermes.hermes.messaging import enabled
 
     model = f"{agent.litellm.model} at {agent.litellm.base_url}"
-    return f"{agent.runtime.image}, {model}, {'+'.join(enabled(agent.messaging)) or 'no messaging'}"
+    runs = f"{agent.runtime.type}: {getattr(agent.runtime, 'image', '')}".rstrip(": ")
+    return f"{runs}, {model}, {'+'.join(enabled(agent.messaging)) or 'no messaging'}"
 
 
 def _as_json(path: Path, read: Inventory | None, error: Any) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.errors import CommandFailed, DeadlineExceeded
-from proxhermes.hermes import compose
+from proxhermes.facts.frame import frame
 from proxhermes.hermes.litellm import Answer
 from proxhermes.inventory.models import Agent
-from proxhermes.transport.scripts import script
 
 if TYPE_CHECKING:
     from proxhermes.inventory.secrets import Secret
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = "guest-facts.sh"
 TIMEOUT_S: Final = 120.0
+_BY_PATH: Final = ("mount.", "place.", "tree.")
+"""Facts that have a path in their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,36 @@ class File:
     mode: int
     kind: str  # as stat names it: "regular file", "directory", "symbolic link"
     content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file or folder of which only its standing was asked. sha256: of a plain file's content, in hex."""
+
+    kind: str  # as stat names it
+    mode: int
+    uid: int
+    gid: int
+    sha256: str | None = None
+
+
+class Place(StrEnum):
+    """What is at a path that a folder may move to or from; FULL for anything but an empty folder."""
+
+    NOTHING = "nothing"
+    EMPTY = "empty"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The agent's service, whatever runs it. status: `running`, its own word for not running, or `nothing`.
+
+    facts: what its runtime's own script tells besides, by the names that it uses (each a line `service.NAME=`).
+    """
+
+    status: str = "nothing"
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +94,10 @@ class DockerContainer:
 
 @dataclass(frozen=True, slots=True)
 class GuestFacts:
-    """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer."""
+    """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
+
+    tree: what stands at the paths that were asked about. places: likewise, of folders that may move.
+    """
 
     os_id: str = ""
     os_version: str = ""
@@ -73,13 +108,16 @@ class GuestFacts:
     image_id: str | None = None
     container: DockerContainer | None = None
     compose_hash: str | None = None
+    service: Service = field(default_factory=Service)
     health: int = 0
     files: Mapping[str, File] = field(default_factory=dict)
+    tree: Mapping[str, Seen] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     mounted: Mapping[str, bool] = field(default_factory=dict)
     litellm: Answer | None = None
 
     def content(self, name: str) -> bytes | None:
-        """The content of the file called `name` here (daemon, compose, config, env, pending, state), if it is there."""
+        """The content of the file called `name` here (config, env, compose, runtime, pending, state, ...), if it is there."""
         file = self.files.get(name)
         return file.content if file else None
 
@@ -94,11 +132,10 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
 
     Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.
     """
-    bundle = {SCRIPT: (script(SCRIPT), 0o700)}
+    bundle = {**frame(agent, SCRIPT)}
     if key is not None:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
-    mounts = [mount.guest for mount in agent.mounts]
-    arguments = [agent.hermes.data_dir, agent.runtime.image, agent.litellm.base_url, str(compose.API_PORT), *mounts]
+    arguments = [mount.guest for mount in agent.mounts]
     doing = f"looking into CT {agent.vmid}"
     try:
         result = guest.run(bundle, SCRIPT, arguments, timeout=TIMEOUT_S, check=False, doing=doing)
@@ -130,8 +167,8 @@ def parse(output: str) -> GuestFacts:
     """The facts in the script's output."""
     facts: dict[str, bytes] = {}
     for line in output.splitlines():
-        # A mount's path may hold the sign; its value never does.
-        name, found, value = line.rpartition("=") if line.startswith("mount.") else line.partition("=")
+        # A path may hold the sign; what is told of it never does.
+        name, found, value = line.rpartition("=") if line.startswith(_BY_PATH) else line.partition("=")
         if found and name.endswith(":b64"):
             facts[name.removesuffix(":b64") + ":"] = base64.b64decode(value)
         elif found:
@@ -147,8 +184,11 @@ def parse(output: str) -> GuestFacts:
         image_id=text.get("image.id") or None,
         container=_container(text),
         compose_hash=text.get("compose.hash") or None,
+        service=_service(text),
         health=_number(text.get("gateway.health")) or 0,
         files={name: _file(value, facts.get(f"file.{name}:")) for name, value in _files(text).items()},
+        tree={path: _seen(value) for path, value in _below("tree.", text).items()},
+        places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
     )
@@ -175,6 +215,16 @@ def _file(stat: str, content: bytes | None) -> File:
     uid, gid, mode, kind = stat.split(" ", 3)
     regular = kind.startswith("regular")  # also "regular empty file"
     return File(int(uid), int(gid), int(mode, 8), kind, (content or b"") if regular else None)
+
+
+def _seen(value: str) -> Seen:
+    """MODE UID GID SHA256-or-`-` KIND."""
+    mode, uid, gid, digest, kind = value.split(" ", 4)
+    return Seen(kind, int(mode, 8), int(uid), int(gid), None if digest == "-" else digest)
+
+
+def _service(text: Mapping[str, str]) -> Service:
+    return Service(text.get("service.status", "nothing"), _below("service.", text))
 
 
 def _docker(text: Mapping[str, str]) -> Docker | None:

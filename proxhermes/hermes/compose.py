@@ -17,6 +17,7 @@ from proxhermes.hermes import layout
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import Path, parse_pointer, pointer
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime import ContainedRuntime, NativeRuntime
 
 NAME: Final = "compose.yaml"
 API_PORT: Final = 8642
@@ -40,12 +41,13 @@ class Remembered:
 
 def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: int = API_PORT) -> str:
     """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
+    runtime = contained(agent)
     service: dict[str, Any] = {
-        "image": agent.runtime.image,
+        "image": runtime.image,
         "container_name": layout.CONTAINER,
         "command": ["gateway", "run"],
-        "restart": agent.runtime.restart,
-        "shm_size": agent.runtime.shm_size,
+        "restart": runtime.restart,
+        "shm_size": runtime.shm_size,
         "environment": _environment(agent),
         "volumes": _volumes(agent),
         # "Up" says nothing about the gateway; its own API does.
@@ -57,8 +59,8 @@ def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: i
             "start_period": "3m",
         },
     }
-    if agent.runtime.ports:
-        service["ports"] = list(agent.runtime.ports)
+    if runtime.ports:
+        service["ports"] = list(runtime.ports)
     document: dict[str, Any] = {"name": layout.CONTAINER, "services": {layout.CONTAINER: service}}
     if mtu is not None and mtu < _ETHERNET_MTU:
         document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}
@@ -67,6 +69,13 @@ def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: i
         "settings": sorted(pointer(path) for path in remembered.settings),
     }
     return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def contained(agent: Agent) -> ContainedRuntime:
+    """The agent's runtime, which is one that compose runs. Raises ValueError for another."""
+    if isinstance(agent.runtime, NativeRuntime):
+        raise ValueError("the native runtime has no compose.yaml")
+    return agent.runtime
 
 
 def read(text: str) -> Remembered:

@@ -67,6 +67,13 @@ def working_directory(agent: Agent) -> str:
     return agent.hermes.working_directory or next(iter(writable), of(agent).inner_workspace)
 
 
+def python(agent: Agent) -> str:
+    """The Python that has Hermes' own packages, as the agent sees it."""
+    if agent.runtime.type == "docker":
+        return "/opt/hermes/.venv/bin/python"
+    return f"{agent.hermes.data_dir}/current/venv/bin/python"
+
+
 def folder(agent: Agent) -> str:
     """The folder in the guest that holds compose.yaml."""
     return agent.hermes.data_dir

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxhermes.errors import Refused
-from proxhermes.facts.guest import DockerContainer, File, GuestFacts
-from proxhermes.hermes import compose, config, env, layout, litellm, messaging, wanted
+from proxhermes.facts.guest import File, GuestFacts
+from proxhermes.hermes import compose, config, env, litellm, messaging, wanted
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import ABSENT, Difference, leaves
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.plan.model import Change, Door, Effect, Layer, pending, worst
+from proxhermes.plan.move import Move, plan_move
+from proxhermes.plan.service import plan_service
 
 _CONTEXT: Final = ("model", "context_length")
 _SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|key)$", re.IGNORECASE)
@@ -28,16 +30,17 @@ _READABLE_BY_OTHERS: Final = 0o077
 
 @dataclass(frozen=True, slots=True)
 class HermesPlan:
-    """What is to be done. files: name in the bundle (config.yaml, env, compose.yaml) -> new content.
+    """What is to be done. files: name in the bundle (config.yaml, env, and the service's own) -> new content.
 
+    move: what a change of the runtime asks for.
     healthy: the gateway answered when the facts were read. unmounted: mounts that are plain folders in the container.
     notes: what the operator should know besides.
     """
 
     changes: tuple[Change, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    move: Move = field(default_factory=Move)
     healthy: bool = False
-    api_port: int = compose.API_PORT
     platforms: tuple[str, ...] = ()
     unmounted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -59,36 +62,30 @@ def plan_hermes(agent: Agent, facts: GuestFacts | None, environment: wanted.Envi
     model, or has too small a context for Hermes (before anything is touched), and for a foreign container.
     """
     facts = facts or GuestFacts()
-    _refuse_foreign(agent, facts.container)
     length, notes = _asked(agent, facts)
     remembered = _remembered(facts)
     settings = wanted.settings(agent, length)
-    port = wanted.api_port(agent)
+    move = plan_move(agent, facts)
 
     settings_changes, new_config = _config(agent, facts, settings, remembered)
     variable_changes, new_env = _env(agent, facts, environment, fresh_key, remembered)
-    changes = [*settings_changes, *variable_changes]
+    changes = [*move.changes, *settings_changes, *variable_changes]
     # LiteLLM may be away today: what it told of the context yesterday stays, so it is never taken out again.
     ours = tuple(path for path, _ in leaves(settings) if path != _CONTEXT)
     now = compose.Remembered(tuple(environment.lines), ours)
-    text = compose.render(agent, mtu=facts.mtu, remembered=now, api_port=port)
-    service_changes, new_compose = _compose(facts, text, alone=not changes)
-    changes += service_changes
-    changes += _container_changes(agent, facts, worst(changes))
+    service = plan_service(agent, facts, move, worst(changes), now)
+    changes += service.changes
     unmounted = tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False)
-    platforms = messaging.enabled(agent.messaging)
-    new = {"config.yaml": new_config, "env": new_env, "compose.yaml": new_compose}
-    files = {name: content for name, content in new.items() if content is not None}
-    return HermesPlan(tuple(changes), files, facts.health == 200, port, platforms, unmounted, tuple(notes))
-
-
-def _refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
-    if container and (container.project, container.folder) != (layout.CONTAINER, layout.folder(agent)):
-        made = f"compose project {container.project!r} in {container.folder}" if container.project else "docker run"
-        raise Refused(
-            f"CT {agent.vmid} has a Docker container named {layout.CONTAINER} already, made by {made}",
-            hint=f"look at it, then rename or remove it: docker rename {layout.CONTAINER} {layout.CONTAINER}-old",
-        )
+    files = {name: content for name, content in {"config.yaml": new_config, "env": new_env}.items() if content}
+    return HermesPlan(
+        tuple(changes),
+        {**files, **service.files},
+        move,
+        facts.health == 200,
+        messaging.enabled(agent.messaging),
+        unmounted,
+        (*notes, *service.notes),
+    )
 
 
 def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
@@ -184,70 +181,6 @@ def _ownership(agent: Agent, facts: GuestFacts, file: File | None, forbidden: in
         return None
     wrong = file.uid != agent.hermes.uid or file.mode & forbidden
     return f"{file.uid}, {file.mode:04o}" if wrong else None
-
-
-def _compose(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change], bytes | None]:
-    """The changes of compose.yaml, and its new content if it has to be written. alone: no other file changes."""
-    content = facts.content("compose")
-    if content is None:
-        return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
-    if content.decode() == text:
-        return [], None
-    before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
-    changes = [
-        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), Effect.RECREATE_SERVICE)
-        for path in dict.fromkeys([*after, *before])
-        if before.get(path) != after.get(path)
-    ]
-    if not changes and alone:  # only what it remembers, which else goes along with what it remembers
-        changes.append(_change(f"{compose.NAME}: x-proxhermes", "older", "brought up to date", Effect.NONE))
-    return changes, text.encode()
-
-
-def _flat(document: Any) -> dict[str, str]:
-    """A compose file's values by short paths, as text; each volume for itself, by where the agent sees it."""
-    flat: dict[str, str] = {}
-    for path, value in leaves(document):
-        name = ".".join(path).removeprefix(f"services.{layout.CONTAINER}.")
-        if name == "volumes" and isinstance(value, list):
-            flat |= {f"volume {volume.get('target')}": _volume(volume) for volume in value if isinstance(volume, dict)}
-        else:
-            flat[name] = json.dumps(value, ensure_ascii=False).strip('"')
-    return flat
-
-
-def _volume(volume: dict[str, Any]) -> str:
-    rest = {key: value for key, value in volume.items() if key not in ("type", "source", "target")}
-    plain = {"bind": {"create_host_path": False}}
-    return str(volume.get("source")) + ("" if rest == plain else f" {json.dumps(rest)}")
-
-
-def _container_changes(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
-    """What is different about the running container itself, where the files do not say it already."""
-    changes: list[Change] = []
-    folder = facts.files.get("data")
-    if folder and folder.uid != agent.hermes.uid:
-        subject = f"{layout.home(agent)}: owner"
-        changes.append(_change(subject, str(folder.uid), str(agent.hermes.uid), Effect.RECREATE_SERVICE))
-    subject = f"container {layout.CONTAINER}"
-    container = facts.container
-    if container is None:
-        pull = "" if facts.image_id else " (pulled)"
-        return [*changes, _change(subject, None, f"{agent.runtime.image}{pull}", Effect.RECREATE_SERVICE)]
-    if container.status != "running":
-        changes.append(_change(subject, container.status, "running", Effect.RESTART_SERVICE))
-    if so_far < Effect.RECREATE_SERVICE:
-        if facts.compose_hash and facts.compose_hash != container.hash:
-            before = "made from an older compose.yaml"
-            changes.append(_change(subject, before, "made anew", Effect.RECREATE_SERVICE))
-        elif facts.image_id and facts.image_id != container.image:
-            old, new = container.image[7:19], facts.image_id[7:19]
-            changes.append(_change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
-    pending = decoded(facts.content("pending") or b"", "pending").strip()
-    if pending and not changes and so_far < Effect.RESTART_SERVICE:
-        effect = Effect.RECREATE_SERVICE if pending == "up" else Effect.RESTART_SERVICE
-        changes.append(_change(subject, "not up since the last change", "running", effect))
-    return changes
 
 
 def _shown(found: Difference) -> tuple[str | None, str | None]:

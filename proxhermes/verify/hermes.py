@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from proxhermes.hermes import layout, messaging
+from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
@@ -210,7 +211,9 @@ def _closed(scene: Scene) -> Finding:
 
 def _published(scene: Scene) -> set[int]:
     """The host ports that the inventory publishes: `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`."""
-    return {int(entry.split("/")[0].split(":")[-2]) for entry in scene.agent.runtime.ports}
+    runtime = scene.agent.runtime
+    ports = () if isinstance(runtime, NativeRuntime) else runtime.ports
+    return {int(entry.split("/")[0].split(":")[-2]) for entry in ports}
 
 
 CHECKS = (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts.container import ContainerFacts, read_container
-from proxhermes.hermes import layout
+from proxhermes.facts.frame import frame
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
@@ -165,9 +165,9 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        bundle = {name: (script(name), 0o600) for name in ("guest-verify.sh", "litellm-probe.py")}
+        bundle = frame(agent, "guest-verify.sh", "litellm-probe.py")
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
-        args = [layout.CONTAINER, layout.home(agent), str(agent.hermes.uid), str(agent.hermes.gid), self.nonce, *mounts]
+        args = [self.nonce, *mounts]
         with self._events.step("asking the guest"):
             self._left_files = bool(mounts)
             limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts)
@@ -196,12 +196,12 @@ class Scene:
     def dialogue(self) -> Answers:
         """The agent's answers to the prompts that the wanted checks need."""
         _ = self.guest  # in order: files first, then talk
-        args = [layout.CONTAINER]
+        args: list[str] = []
         if self.wants("hermes.answer"):
             args += ["answer", str(ANSWER_SECONDS), f"Reply with exactly: {self.word}"]
         if self.wants("hermes.tool") and self.tool_mount:  # elsewhere nobody would see the file, nor remove it
             args += ["tool", str(ANSWER_SECONDS), self._tool_prompt(self.tool_mount[1])]
-        bundle = {"guest-dialogue.sh": (script("guest-dialogue.sh"), 0o600)}
+        bundle = frame(self.agent, "guest-dialogue.sh")
         with self._events.step("talking to the agent"):
             self._left_files = self._left_files or "tool" in args
             result = self.doors.guest(self.agent.vmid).run(

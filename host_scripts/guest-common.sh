@@ -1,0 +1,56 @@
+#!/bin/sh
+# What the scripts in the guest have in common. Read in by each of them, after agent.sh (the agent as shell assignments:
+# runtime, engine, project, home, uid, ...) and before runtime.sh (one of guest-runtime-*.sh), which defines
+#
+#   rt_prepare        do all that can fail, before anything is changed: pull the image, build the package
+#   rt_files          put the service's own files in place, those that lie beside this script
+#   rt_start ACTION   have the service run; restart: it has to read its files anew; up: its definition has changed
+#   rt_stop           have it stand still
+#   rt_retire         stop it and take it away, for another runtime takes over; its home stays
+#   rt_status         print running, exited, paused, ...; nothing where there is no such service
+#   rt_starts         print how often it was started again by itself
+#   rt_health         print the HTTP status of the gateway's own API, 000 where it does not answer
+#   rt_words          print its last words
+#   rt_facts          print facts about it (name=value)
+#   rt_verify         ask (see below) what the verification wants to know of it
+#   rt_exec ARGV...   run something as the agent, in its place and with its environment
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
+
+here=$PWD # each of them goes first to where it lies: the bundle's folder
+
+fail() { echo "failed: $*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+fact() { printf '%s=%s\n' "$1" "$2"; }
+fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
+
+# In this system, with the agent's rights and no others: in its folders it could have laid a link in the way.
+as_agent() { setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"; }
+
+# place SOURCE TARGET MODE: a file of root's, atomically.
+place() {
+  install -m "$3" "$1" "$2.new"
+  sync "$2.new"
+  mv -fT "$2.new" "$2"
+  sync "${2%/*}"
+  echo "changed: $2"
+}
+
+# asked_in PID PORT: the gateway's own answer, in the network of that process.
+asked_in() { nsenter -t "$1" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$2/health" || true; }
+
+# put NAME: what comes on standard input, as the line `NAME BASE64`.
+put() { printf '%s ' "$1"; base64 -w 0; echo; }
+
+# ask NAME SECONDS COMMAND...: its output (both streams, in NAME and NAME.err) and its code (in NAME.rc; 124: too slow).
+# COMMAND may be a function of ours, which `timeout` by itself could not run: so it gets a shell of its own for it.
+ask() {
+  name=$1 limit=$2 rc=0
+  shift 2
+  case $1 in
+    rt_*) timeout "$limit" sh -eu "$here/guest-call.sh" "$@" </dev/null >"$here/out" 2>"$here/err" || rc=$? ;;
+    *) timeout "$limit" "$@" </dev/null >"$here/out" 2>"$here/err" || rc=$? ;;
+  esac
+  put "$name" <"$here/out"
+  put "$name.err" <"$here/err"
+  echo "$rc" | put "$name.rc"
+}

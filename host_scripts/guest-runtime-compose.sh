@@ -1,0 +1,100 @@
+#!/bin/sh
+# The agent as a service of compose: how it is prepared, started, asked. Read in by the guest's scripts as runtime.sh;
+# what each function is for is said in guest-common.sh.
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
+
+rt_inspect() { "$engine" container inspect "$container" --format "$1" 2>/dev/null || true; }
+rt_compose() { (cd "$project" && "$engine" compose "$@"); }
+
+rt_prepare() {
+  "$engine" image inspect "$image" >/dev/null 2>&1 && return 0
+  echo "pulling $image"
+  "$engine" pull "$image" || fail "the image $image could not be pulled"
+  echo "changed: image $image: pulled"
+}
+
+rt_files() {
+  if [ -f "$here/compose.yaml" ]; then place "$here/compose.yaml" "$project/compose.yaml" 0644; fi
+}
+
+rt_start() {
+  if [ "$(rt_status)" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
+  before=$(rt_inspect '{{.Id}} {{.State.StartedAt}}')
+  if [ "$1" = up ] || [ "$(rt_status)" != running ]; then
+    rt_compose --ansi never --progress plain up -d --no-build 2>"$here/compose.log" || {
+      cat "$here/compose.log" >&2
+      fail 'compose could not start the agent'
+    }
+  fi
+  # What compose did not make anew or start by itself still has the old files in memory.
+  if [ "$before" = "$(rt_inspect '{{.Id}} {{.State.StartedAt}}')" ]; then
+    "$engine" container restart -t 30 "$container" >/dev/null
+    echo "changed: container $container: restarted"
+  elif [ "${before%% *}" = "$(rt_inspect '{{.Id}}')" ]; then
+    echo "changed: container $container: started"
+  elif [ -n "$before" ]; then
+    echo "changed: container $container: made anew"
+  else
+    echo "changed: container $container: made"
+  fi
+}
+
+rt_stop() {
+  [ -z "$(rt_inspect '{{.Id}}')" ] || "$engine" container stop -t 30 "$container" >/dev/null
+}
+
+rt_retire() {
+  rt_stop
+  if [ -n "$(rt_inspect '{{.Id}}')" ]; then
+    "$engine" container rm -f "$container" >/dev/null
+    echo "changed: container $container: removed"
+  fi
+  if [ -f "$project/compose.yaml" ]; then
+    # Its network; a file that compose does not take any more must not stand in the way of what comes after it.
+    rt_compose --ansi never --progress plain down --remove-orphans >"$here/compose.log" 2>&1 || cat "$here/compose.log" >&2
+    rm "$project/compose.yaml"
+    echo "changed: $project/compose.yaml: removed"
+  fi
+}
+
+rt_status() {
+  status=$(rt_inspect '{{.State.Status}}')
+  echo "${status:-nothing}"
+}
+
+rt_starts() { rt_inspect '{{.RestartCount}}'; }
+
+rt_health() {
+  pid=$(rt_inspect '{{.State.Pid}}')
+  if [ "${pid:-0}" -gt 0 ]; then asked_in "$pid" "$api_port"; else echo 000; fi
+}
+
+rt_words() {
+  echo "container: $(rt_inspect '{{.State.Status}}, {{.RestartCount}} restarts, exit code {{.State.ExitCode}} {{.State.Error}}')"
+  "$engine" logs --tail 12 "$container" 2>&1 || true
+}
+
+rt_facts() {
+  have "$engine" || return 0
+  fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
+  found=$(rt_inspect 'container.id={{.Id}}
+container.image={{.Image}}
+container.status={{.State.Status}}
+container.project={{index .Config.Labels "com.docker.compose.project"}}
+container.folder={{index .Config.Labels "com.docker.compose.project.working_dir"}}
+container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}')
+  [ -n "$found" ] || return 0
+  printf '%s\n' "$found"
+  # What compose would make of the file as it is now; differs from the container's after a run that was cut off.
+  fact compose.hash "$(rt_compose config --hash "$container" 2>/dev/null | sed -n "s/^$container //p")"
+}
+
+rt_verify() {
+  ask docker 20 "$engine" info --format '{{.ServerVersion}}|{{.Driver}}|{{.CgroupVersion}}'
+  ask compose 20 "$engine" compose version --short
+  ask inspect 20 "$engine" inspect --type container --format \
+    '{{.State.Running}}|{{.RestartCount}}|{{.State.StartedAt}}|{{.Config.Image}}|{{.HostConfig.RestartPolicy.Name}}|{{json .HostConfig.PortBindings}}' \
+    "$container"
+}
+
+rt_exec() { "$engine" exec -i --user "$uid:$gid" "$container" "$@"; }

@@ -1,0 +1,34 @@
+"""What every bundle for the guest begins with: the agent's names, what scripts share, and its runtime's functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from proxhermes.hermes import assignments
+from proxhermes.transport.scripts import script
+
+if TYPE_CHECKING:
+    from proxhermes.inventory.models import Agent
+    from proxhermes.transport.pct import Bundle
+
+_SHARED: Final = ("guest-common.sh", "guest-call.sh")
+_RUNTIMES: Final = {
+    "docker": ("guest-runtime-compose.sh",),
+    "persistent": ("guest-runtime-compose.sh",),
+    "native": ("guest-runtime-native.sh",),
+}
+"""By the type of a runtime, the scripts whose functions make it up; a later one goes before an earlier one."""
+RUNTIME: Final = "runtime.sh"
+
+
+def frame(agent: Agent, *entries: str) -> Bundle:
+    """The common files, and the scripts `entries`, one of which is going to be run."""
+    bundle = {name: (script(name), 0o700) for name in (*_SHARED, *entries)}
+    bundle[assignments.NAME] = (assignments.render(assignments.assignments(agent)), 0o600)
+    bundle[RUNTIME] = (functions(agent.runtime.type), 0o600)
+    return bundle
+
+
+def functions(runtime: str) -> bytes:
+    """The shell functions of a type of runtime, for `runtime.sh`."""
+    return b"\n".join(script(name) for name in _RUNTIMES[runtime])

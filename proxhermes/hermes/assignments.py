@@ -1,0 +1,44 @@
+"""The agent as the guest's scripts see it: a few shell assignments, none of them a secret."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from proxhermes.hermes import layout, wanted
+from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime import NativeRuntime
+
+NAME = "agent.sh"
+"""The file in a bundle that the scripts read in first."""
+
+
+def assignments(agent: Agent) -> dict[str, str]:
+    """What the scripts need to know of `agent`, by the names that they use."""
+    runtime = agent.runtime
+    place = layout.of(agent)
+    engine, image = ("", "") if isinstance(runtime, NativeRuntime) else (runtime.engine, runtime.image)
+    return {
+        "runtime": runtime.type,
+        "engine": engine,
+        "image": image,
+        "container": layout.CONTAINER,
+        "unit": layout.UNIT,
+        "project": place.project,
+        "home": place.home,
+        "inner_home": place.inner_home,
+        "user_home": place.user_home,
+        "inner_user_home": place.inner_user_home,
+        "workspace": place.workspace,
+        "inner_workspace": place.inner_workspace,
+        "uid": str(agent.hermes.uid),
+        "gid": str(agent.hermes.gid),
+        "api_port": str(wanted.api_port(agent)),
+        "litellm": agent.litellm.base_url,
+        "python": layout.python(agent),
+    }
+
+
+def render(values: Mapping[str, str]) -> bytes:
+    """The assignments as a file for `.` of a POSIX shell."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()).encode()

@@ -1,0 +1,107 @@
+"""The agent as a service of compose (`docker` and `persistent`): its file and its container. Pure.
+
+A changed definition makes the container anew, which compose decides; an image with a moving tag (`latest`) is pulled
+when it is missing, and never by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from proxhermes.errors import Refused
+from proxhermes.facts.guest import DockerContainer, GuestFacts
+from proxhermes.hermes import compose, layout, wanted
+from proxhermes.hermes.files import decoded
+from proxhermes.hermes.merge import leaves
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.model import Change, Door, Effect, Layer, worst
+
+Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
+"""Changes, files for the bundle, notes."""
+
+
+def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect, remembered: compose.Remembered) -> Found:
+    """What is different about the service. Raises Refused for a container of that name that is not ours."""
+    _refuse_foreign(agent, facts.container)
+    text = compose.render(agent, mtu=facts.mtu, remembered=remembered, api_port=wanted.api_port(agent))
+    changes, content = _file(facts, text, alone=so_far is Effect.NONE)
+    changes += _container(agent, facts, max(so_far, worst(changes)))
+    return tuple(changes), {} if content is None else {compose.NAME: content}, ()
+
+
+def _refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
+    if container and (container.project, container.folder) != (layout.CONTAINER, layout.folder(agent)):
+        made = f"compose project {container.project!r} in {container.folder}" if container.project else "docker run"
+        raise Refused(
+            f"CT {agent.vmid} has a Docker container named {layout.CONTAINER} already, made by {made}",
+            hint=f"look at it, then rename or remove it: docker rename {layout.CONTAINER} {layout.CONTAINER}-old",
+        )
+
+
+def _file(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change], bytes | None]:
+    """The changes of compose.yaml, and its new content if it has to be written. alone: no other file changes."""
+    content = facts.content("compose")
+    if content is None:
+        return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
+    if content.decode() == text:
+        return [], None
+    before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
+    changes = [
+        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), Effect.RECREATE_SERVICE)
+        for path in dict.fromkeys([*after, *before])
+        if before.get(path) != after.get(path)
+    ]
+    if not changes and alone:  # only what it remembers, which else goes along with what it remembers
+        changes.append(_change(f"{compose.NAME}: x-proxhermes", "older", "brought up to date", Effect.NONE))
+    return changes, text.encode()
+
+
+def _flat(document: Any) -> dict[str, str]:
+    """A compose file's values by short paths, as text; each volume for itself, by where the agent sees it."""
+    flat: dict[str, str] = {}
+    for path, value in leaves(document):
+        name = ".".join(path).removeprefix(f"services.{layout.CONTAINER}.")
+        if name == "volumes" and isinstance(value, list):
+            flat |= {f"volume {volume.get('target')}": _volume(volume) for volume in value if isinstance(volume, dict)}
+        else:
+            flat[name] = json.dumps(value, ensure_ascii=False).strip('"')
+    return flat
+
+
+def _volume(volume: dict[str, Any]) -> str:
+    rest = {key: value for key, value in volume.items() if key not in ("type", "source", "target")}
+    plain = {"bind": {"create_host_path": False}}
+    return str(volume.get("source")) + ("" if rest == plain else f" {json.dumps(rest)}")
+
+
+def _container(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
+    """What is different about the running container itself, where the files do not say it already."""
+    changes: list[Change] = []
+    folder = facts.files.get("data")
+    if folder and folder.uid != agent.hermes.uid:
+        subject = f"{layout.home(agent)}: owner"
+        changes.append(_change(subject, str(folder.uid), str(agent.hermes.uid), Effect.RECREATE_SERVICE))
+    subject = f"container {layout.CONTAINER}"
+    container = facts.container
+    if container is None:
+        pull = "" if facts.image_id else " (pulled)"
+        return [*changes, _change(subject, None, f"{compose.contained(agent).image}{pull}", Effect.RECREATE_SERVICE)]
+    if container.status != "running":
+        changes.append(_change(subject, container.status, "running", Effect.RESTART_SERVICE))
+    if so_far < Effect.RECREATE_SERVICE:
+        if facts.compose_hash and facts.compose_hash != container.hash:
+            before = "made from an older compose.yaml"
+            changes.append(_change(subject, before, "made anew", Effect.RECREATE_SERVICE))
+        elif facts.image_id and facts.image_id != container.image:
+            old, new = container.image[7:19], facts.image_id[7:19]
+            changes.append(_change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
+    pending = decoded(facts.content("pending") or b"", "pending").strip()
+    if pending and not changes and so_far < Effect.RESTART_SERVICE:
+        effect = Effect.RECREATE_SERVICE if pending == "up" else Effect.RESTART_SERVICE
+        changes.append(_change(subject, "not up since the last change", "running", effect))
+    return changes
+
+
+def _change(subject: str, before: str | None, after: str | None, effect: Effect) -> Change:
+    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
