@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from proxhermes.inventory.secrets import API_TOKEN_VARIABLE
+from proxhermes.inventory.lookup import API_TOKEN_VARIABLE
 from proxhermes.inventory.tree import Spot, Tree
 
 DEFAULT_PORT = "8006"

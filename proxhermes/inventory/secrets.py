@@ -5,30 +5,28 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import stat
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from proxhermes.errors import SecretError
+from proxhermes.inventory import lookup
 from proxhermes.inventory.fields import Model, mistake
 from proxhermes.redaction import register_secret
 
 MASK: Final = "********"
-COMMAND_DEADLINE_S: Final = 60.0
-HOW_TO_REFERENCE: Final = "{env: NAME}, {file: PATH} or {command: [PROGRAM, ARG, …]}"
-API_TOKEN_VARIABLE: Final = "PROXMOX_VE_API_TOKEN"  # noqa: S105 - a variable's name
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open without waiting for a writer, should it be a named pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
+HOW_TO_REFERENCE: Final = (
+    "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARG, …]}, {age: FILE, identity: FILE}, {keyring: SERVICE/USER} "
+    "or {prompt: QUESTION}"
+)
+_LINE: Final = re.compile(r"[^\x00-\x1f\x7f]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_OR_LINE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Secret:
@@ -64,104 +62,60 @@ class Secret:
 
 @dataclass(slots=True)
 class SecretSource:
-    """Where references are looked up: the inventory's folder and the environment. Each one is looked up once."""
+    """Where references are looked up: the inventory's folder, the environment, and who asks the operator.
+
+    Each one is looked up once.
+    """
 
     folder: Path
     environ: Mapping[str, str]
+    ask: Callable[[str], str] = lookup.from_prompt
     _known: dict[str, Secret] = field(default_factory=dict, repr=False)
 
-    def resolve(self, reference: SecretRef) -> Secret:
-        """The secret behind `reference`. Raises SecretError, which names the reference and never a value."""
+    def resolve(self, reference: SecretRef, *, lines: bool = False) -> Secret:
+        """The secret behind `reference`. lines: it may be of several.
+
+        Raises SecretError, which names the reference and never a value; Interrupted where the answer is Ctrl-C.
+        """
         name = str(reference)
         if name not in self._known:
-            value = self._checked(name, self._read(reference))
+            value = self._look_up(reference).rstrip("\r\n")
+            if not value.strip():
+                raise SecretError(f"the secret {name} is empty")
             register_secret(value)
             self._known[name] = Secret(value)
+        if (_CONTROL if lines else _CONTROL_OR_LINE).search(self._known[name].reveal()):
+            # It ends in the header of an HTTP request, or the like, which cannot carry a second line.
+            unfit = "a control character" if lines else "a line break or a control character; it must be one line"
+            raise SecretError(f"the secret {name} holds {unfit}")
         return self._known[name]
 
-    def _read(self, reference: SecretRef) -> str:
+    def _look_up(self, reference: SecretRef) -> str:
         if reference.env is not None:
-            return self._from_environment(reference.env)
+            return lookup.from_environment(reference.env, self.environ)
         if reference.file is not None:
-            return self._from_file(reference.file)
-        return self._from_command(reference.command or ())
+            return lookup.from_file(self._path(reference.file))
+        if reference.age is not None and reference.identity is not None:
+            return lookup.from_age(self._path(reference.age), self._path(reference.identity), self.environ)
+        if reference.keyring is not None:
+            return lookup.from_keyring(reference.keyring)
+        if reference.prompt is not None:
+            return self.ask(reference.prompt)
+        return lookup.from_command(reference.command or (), self.folder, self.environ)
 
-    def _from_environment(self, name: str) -> str:
-        if name not in self.environ:
-            raise SecretError(f"the environment variable {name} is not set", hint=f"export {name}=… before the command")
-        value = self.environ[name]
-        if name == API_TOKEN_VARIABLE and "=" in value:  # user@realm!id=secret, as other Proxmox tools have it
-            return value.partition("=")[2]
-        return value
-
-    def _from_file(self, written: str) -> str:
-        path = self.folder / Path(written).expanduser()
-        try:
-            with open(path, "rb", opener=_at_once) as file:
-                mode = os.fstat(file.fileno()).st_mode
-                if not stat.S_ISREG(mode):
-                    raise SecretError(f"the secret file {path} is not a plain file")
-                if mode & stat.S_IROTH:
-                    raise SecretError(f"the secret file {path} can be read by everybody", hint=f"chmod 600 {path}")
-                return file.read().decode()
-        except OSError as error:
-            raise SecretError(f"the secret file {path} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            # The cause is cut off: its message holds the bytes.
-            raise SecretError(f"the secret file {path} is not text in UTF-8") from None
-
-    def _from_command(self, command: tuple[str, ...]) -> str:
-        shown = shlex.join(command)
-        try:
-            with subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=self.folder,
-                env=dict(self.environ),
-            ) as process:
-                try:
-                    output, _ = process.communicate(timeout=COMMAND_DEADLINE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    raise
-        except subprocess.TimeoutExpired:
-            raise SecretError(f"the secret command `{shown}` did not end within {COMMAND_DEADLINE_S:g} s") from None
-        except OSError as error:
-            raise SecretError(f"the secret command `{shown}` cannot be run: {error.strerror}") from None
-        if process.returncode != 0:
-            # What it printed may hold the secret, so only its code is told (and its standard error is not read).
-            raise SecretError(
-                f"the secret command `{shown}` ended with code {process.returncode}",
-                hint="run it by hand to see what it says",
-            )
-        try:
-            return output.decode()
-        except UnicodeDecodeError:
-            raise SecretError(f"the secret command `{shown}` printed something that is not text in UTF-8") from None
-
-    @staticmethod
-    def _checked(name: str, value: str) -> str:
-        value = value.rstrip("\r\n")
-        if not value.strip():
-            raise SecretError(f"the secret {name} is empty")
-        if re.search(r"[\x00-\x1f\x7f]", value):
-            # It ends in a line of Hermes' .env or of an HTTP header; neither can carry a second line.
-            raise SecretError(f"the secret {name} holds a line break or a control character; it must be one line")
-        return value
+    def _path(self, written: str) -> Path:
+        return self.folder / Path(written).expanduser()
 
 
 class SecretRef(Model):
-    """A reference to a secret: an environment variable, a file, or a command that prints it.
+    """A reference to a secret: an environment variable, a file, a command that prints it, and so on.
 
     Looked up by `resolve()`, so that a command of proxhermes that needs no secret asks for none.
     """
 
     env: str | None = Field(default=None, description="Name of the environment variable that holds the secret.")
     file: str | None = Field(
-        default=None,
-        description="File with the secret on one line, relative to the inventory; not readable by everybody.",
+        default=None, description="File with the secret, relative to the inventory; not readable by everybody."
     )
     command: tuple[str, ...] | None = Field(
         default=None,
@@ -169,15 +123,26 @@ class SecretRef(Model):
         min_length=1,
         description="Program and arguments, run without a shell, that print the secret.",
     )
+    age: str | None = Field(
+        default=None, description="File with the secret that `age` encrypted, relative to the inventory."
+    )
+    identity: str | None = Field(
+        default=None, description="File with the key for `age`, relative to the inventory; not readable by everybody."
+    )
+    keyring: str | None = Field(
+        default=None, description="SERVICE/USER in the keyring of the desktop (with `proxhermes[keyring]`)."
+    )
+    prompt: str | None = Field(default=None, description="Question that the operator answers at the terminal.")
 
     _source: SecretSource | None = PrivateAttr(default=None)
 
     NAME: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+    WAYS: ClassVar[tuple[str, ...]] = ("env", "file", "command", "age", "keyring", "prompt")
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_literal(cls, data: object) -> object:
-        if isinstance(data, (cls, dict)):
+        if isinstance(data, (SecretRef, dict)):
             return data
         raise mistake(
             "a secret is never written here, only a reference to it",
@@ -192,17 +157,33 @@ class SecretRef(Model):
             raise mistake("this is not the name of an environment variable", "{env: MY_VARIABLE}")
         return value
 
-    @field_validator("file")
+    @field_validator("file", "age", "identity")
     @classmethod
-    def _a_path(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]+", value):
-            raise mistake("this is not a path", "{file: PATH}")
+    def _a_path(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not _LINE.fullmatch(value):
+            raise mistake("this is not a path", f"{{{info.field_name}: PATH}}")
+        return value
+
+    @field_validator("keyring")
+    @classmethod
+    def _service_and_user(cls, value: str | None) -> str | None:
+        if value is not None and not (_LINE.fullmatch(value) and all(value.rpartition("/"))):
+            raise mistake("this is no entry of a keyring", "{keyring: SERVICE/USER}")
+        return value
+
+    @field_validator("prompt")
+    @classmethod
+    def _a_question(cls, value: str | None) -> str | None:
+        if value is not None and not _LINE.fullmatch(value):
+            raise mistake("this is not a question", '{prompt: "LiteLLM\'s key"}')
         return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretRef:
-        if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
+        if sum(getattr(self, way) is not None for way in self.WAYS) != 1:
             raise mistake("a secret reference has exactly one way to the secret", HOW_TO_REFERENCE)
+        if (self.age is None) != (self.identity is None):
+            raise mistake("`age` and `identity` belong together", "{age: FILE, identity: FILE}")
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -212,33 +193,50 @@ class SecretRef(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        def way(name: str, value: dict[str, Any]) -> dict[str, Any]:
-            described = {**value, "description": cls.model_fields[name].description}
+        text = {"type": "string", "minLength": 1}
+        written: dict[str, dict[str, Any]] = dict.fromkeys((*cls.WAYS, "identity"), text) | {
+            "env": {"type": "string", "pattern": f"^{cls.NAME.pattern}$"},
+            "command": {"type": "array", "items": text, "minItems": 1},
+            "keyring": {"type": "string", "pattern": "^.+/[^/]+$"},
+        }
+
+        def way(*names: str) -> dict[str, Any]:
+            described = {name: {**written[name], "description": cls.model_fields[name].description} for name in names}
             return {
                 "type": "object",
-                "properties": {name: described},
-                "required": [name],
+                "properties": described,
+                "required": list(names),
                 "additionalProperties": False,
             }
 
-        text = {"type": "string", "minLength": 1}
         return {
             "title": cls.__name__,
             "description": "A reference to a secret; the secret itself is never written.",
-            "anyOf": [
-                way("env", {"type": "string", "pattern": f"^{cls.NAME.pattern}$"}),
-                way("file", text),
-                way("command", {"type": "array", "items": text, "minItems": 1}),
-            ],
+            "anyOf": [way(name, "identity") if name == "age" else way(name) for name in cls.WAYS],
         }
 
-    def resolve(self) -> Secret:
-        """The secret. Raises SecretError. Outside an inventory: this process' environment and current folder."""
-        return (self._source or SecretSource(Path.cwd(), os.environ)).resolve(self)
+    def resolve(self, *, lines: bool = False) -> Secret:
+        """The secret; lines: it may be of several. Raises SecretError.
+
+        Outside an inventory: this process' environment and current folder.
+        """
+        return (self._source or SecretSource(Path.cwd(), os.environ)).resolve(self, lines=lines)
 
     def __str__(self) -> str:
-        if self.env is not None:
-            return f"{{env: {self.env}}}"
-        if self.file is not None:
-            return f"{{file: {self.file}}}"
-        return f"{{command: {shlex.join(self.command or ())}}}"
+        way = next(name for name in self.WAYS if getattr(self, name) is not None)
+        value = shlex.join(self.command) if self.command is not None else getattr(self, way)
+        return f"{{{way}: {value}{f', identity: {self.identity}' if self.identity else ''}}}"
+
+
+class SecretFile(SecretRef):
+    """A file of the operator's with secrets in it: its path, or a reference as for any secret."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, data: object) -> object:
+        return {"file": data} if isinstance(data, str) else data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        reference = super().__get_pydantic_json_schema__(schema, handler)
+        return {**reference, "anyOf": [{"type": "string", "minLength": 1}, *reference["anyOf"]]}

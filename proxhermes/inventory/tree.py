@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 
 from proxhermes.inventory.problems import Problem, render_path
-from proxhermes.inventory.secrets import HOW_TO_REFERENCE
+from proxhermes.inventory.secrets import HOW_TO_REFERENCE, SecretRef
 
 Path_ = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
@@ -142,7 +142,7 @@ def merge(beneath: Tree, above: Tree) -> Tree:
 
 
 def _is_reference(value: dict[str, Tree]) -> bool:
-    return len(value) == 1 and next(iter(value)) in ("env", "file", "command")
+    return set(value) == {"age", "identity"} or (len(value) == 1 and next(iter(value)) in SecretRef.WAYS)
 
 
 def read(text: str, report: Report) -> Tree | None:

@@ -103,9 +103,10 @@ def _follow(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, Path_]:
 
 def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel], report: Report) -> None:
     parent = _model_at(model, loc[:-1])
-    if parent is SecretRef:
+    if parent and issubclass(parent, SecretRef):
         # The key is not repeated: `{hunter2}` is a block with one key.
-        report.add(found.key, "an unknown key in a secret reference", "env, file or command", path=found.key.path[:-1])
+        ways = ", ".join(SecretRef.WAYS)
+        report.add(found.key, "an unknown key in a secret reference", ways, path=found.key.path[:-1])
         return
     name = str(loc[-1])
     known = list(parent.model_fields) if parent else []
@@ -176,7 +177,7 @@ def _owners(parent: type[BaseModel], name: str) -> list[str]:
     return [
         block
         for block, field in parent.model_fields.items()
-        if any(name in model.model_fields for model in _models_in(field.annotation) if model is not SecretRef)
+        if any(name in model.model_fields for model in _models_in(field.annotation) if not issubclass(model, SecretRef))
     ]
 
 

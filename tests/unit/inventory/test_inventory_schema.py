@@ -73,7 +73,8 @@ agents:
       managed: false
       environment: {A: b, B: 3}
       environment_files: [a.env]
-      secrets: {C: {env: C}, D: {command: [pass, d]}}
+      secrets: {C: {env: C}, D: {command: [pass, d]}, E: {age: e.age, identity: key},
+                F: {keyring: hermes/f}, G: {prompt: "What is G?"}}
       auth_file: {file: auth.json}
       auth_file_force_overwrite: true
       mcp_tokens: {lab: {file: lab.json}}

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from proxhermes.errors import SecretError
-from proxhermes.inventory import load, secrets
+from proxhermes.inventory import load, lookup
 from proxhermes.inventory.problems import InventoryError
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, SecretSource
 from proxhermes.redaction import redact
@@ -127,7 +127,7 @@ def test_a_failed_look_up_names_the_reference_and_no_value(tmp_path, ways, words
 
 
 def test_a_secret_command_has_a_deadline(tmp_path, monkeypatch):
-    monkeypatch.setattr(secrets, "COMMAND_DEADLINE_S", 0.2)
+    monkeypatch.setattr(lookup, "COMMAND_DEADLINE_S", 0.2)
     with pytest.raises(SecretError, match=r"did not end within 0\.2 s"):
         reference(source(tmp_path), command=["sleep", "30"]).resolve()
 
