@@ -14,7 +14,7 @@ HOST_KEY_TYPES = ("ed25519", "ecdsa")
 
 
 def make(paths: LabPaths, slot: Slot) -> None:
-    """The node's SSH host keys and certificate, the client's SSH key, LiteLLM's master key, a bot's and an MCP server's token."""
+    """The node's SSH host keys and certificate, the client's SSH key, LiteLLM's master key, tokens of services."""
     for folder in (paths.secrets, paths.client):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for kind in HOST_KEY_TYPES:

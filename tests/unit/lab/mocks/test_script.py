@@ -50,7 +50,7 @@ def test_a_prompt_in_parts() -> None:
         ("Use your terminal to run exactly this command: echo n > '/d/x' . Then reply with exactly: done", "terminal",
          {"command": "echo n > '/d/x'"}),
         ("Run `date -u`, please", "terminal", {"command": "date -u"}),
-        ('Call the tool mcp__lab__add with {"a": 1, "b": {"c": "}"}} and tell', "mcp__lab__add", {"a": 1, "b": {"c": "}"}}),
+        ('Call the tool mcp__lab__add with {"a": {"b": "}"}} and tell', "mcp__lab__add", {"a": {"b": "}"}}),
     ],
 )  # fmt: skip
 def test_tool_calls(prompt: str, tool: str, arguments: dict[str, str]) -> None:
