@@ -117,7 +117,7 @@ class GuestFacts:
     litellm: Answer | None = None
 
     def content(self, name: str) -> bytes | None:
-        """The content of the file called `name` here (config, env, compose, runtime, pending, state, ...), if it is there."""
+        """The content of the file called `name` here (config, env, compose, runtime, pending, ...), if it is there."""
         file = self.files.get(name)
         return file.content if file else None
 

@@ -72,9 +72,7 @@ def test_secrets_travel_in_the_bundle_alone(make_agent: Any, events: Events, eff
     apply_hermes(make_agent(), hermes_plan(effect), guest, events)
     [(bundle, entry, args)] = guest.runs
     assert entry == "guest-hermes.sh"
-    assert args == [
-        "/opt/hermes", "10000", "10000", "nousresearch/hermes-agent", action, "8642", "240", "telegram",
-    ]  # fmt: skip
+    assert args == [action, "240", "telegram"]
     assert bundle["env"] == (b"TOKEN=very-secret\n", 0o600)
     assert "guest-wait.sh" in bundle
     assert "very-secret" not in repr(args)
@@ -89,9 +87,7 @@ def test_a_platform_that_does_not_connect_is_a_warning(make_agent: Any, events: 
 def test_a_gateway_that_was_not_up_is_waited_for(make_agent: Any, events: Events) -> None:
     guest: Any = FakeGuest(FACTS)
     apply_hermes(make_agent(), HermesPlan(platforms=("telegram",)), guest, events)
-    assert [(entry, args) for _, entry, args in guest.runs] == [
-        ("guest-wait.sh", ["/opt/hermes", "8642", "240", "telegram"])
-    ]
+    assert [(entry, args) for _, entry, args in guest.runs] == [("guest-wait.sh", ["240", "telegram"])]
 
 
 def test_a_failure_says_why_and_what_to_do(make_agent: Any, events: Events, heard: list[Event]) -> None:

@@ -50,6 +50,11 @@ file.state=10000 10000 644 regular file
 file.state:b64={encoded('{"platforms": {}}')}
 mount./data=yes
 mount./a=b=no
+place./opt/a=b=empty
+tree./opt/a=b/SOUL.md=640 10000 10001 abcdef regular file
+tree./opt/a=b=750 0 0 - directory
+service.status=running
+service.unit.hash=abc
 litellm.status=200
 litellm.models:b64={encoded('{"data": []}')}
 facts=complete
@@ -87,6 +92,10 @@ def test_every_fact_is_read() -> None:
     assert facts.content("pending") is None  # a link is not followed
     assert facts.gateway_state == {"platforms": {}}
     assert facts.mounted == {"/data": True, "/a=b": False}
+    assert facts.places == {"/opt/a=b": guest.Place.EMPTY}
+    assert facts.tree["/opt/a=b/SOUL.md"] == guest.Seen("regular file", 0o640, 10000, 10001, "abcdef")
+    assert facts.tree["/opt/a=b"] == guest.Seen("directory", 0o750, 0, 0)
+    assert (facts.service.status, facts.service.facts["unit.hash"]) == ("running", "abc")
     assert facts.litellm is not None
     assert (facts.litellm.status, facts.litellm.models) == (200, '{"data": []}')
 
@@ -112,9 +121,8 @@ def test_the_key_travels_as_a_file_for_curl(make_agent: Any) -> None:
     assert content == b'header = "Authorization: Bearer sk-\\"quoted\\"\\\\"\n'
     assert mode == 0o600
     assert not any("sk-" in argument for argument in fake.args)
-    assert fake.args == [
-        "/opt/hermes", "nousresearch/hermes-agent", "http://10.1.10.22:4000/v1", "8642", "/data", "/fast",
-    ]  # fmt: skip
+    assert fake.args == ["/data", "/fast"]
+    assert b"\nlitellm=http://10.1.10.22:4000/v1\n" in fake.bundle["agent.sh"][0]
 
 
 @pytest.mark.parametrize(

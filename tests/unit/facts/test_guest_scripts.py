@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from guest_bundle import lay_out, run
 
-from proxhermes.facts.guest import GuestFacts, parse
-from proxhermes.transport.scripts import script
+from proxhermes.facts.guest import GuestFacts, Place, parse
 
 
 @pytest.fixture
@@ -19,24 +19,9 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def run(tmp_path: Path, name: str, *args: str, **tools: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a bundle's folder; tools: commands put in the place of the real ones."""
-    bundle = tmp_path / "bundle"
-    bundle.mkdir(mode=0o700, exist_ok=True)
-    (bundle / name).write_bytes(script(name))
-    for tool, text in tools.items():
-        (bundle / tool).write_text(f"#!/bin/sh\n{text}\n")
-        (bundle / tool).chmod(0o700)
-    environment = os.environ | {"PATH": f"{bundle}:{os.environ['PATH']}"}
-    return subprocess.run(
-        ("sh", f"./{name}", *args), cwd=bundle, env=environment, capture_output=True, text=True, timeout=30, check=False
-    )
-
-
 def facts(tmp_path: Path, data: Path, **tools: str) -> GuestFacts:
-    done = run(
-        tmp_path, "guest-facts.sh", str(data.parent), "image", "http://127.0.0.1:9/v1", "8642", docker="exit 1", **tools
-    )
+    bundle = lay_out(tmp_path / "bundle", data.parent, "guest-facts.sh", **({"docker": "exit 1"} | tools))
+    done = run(bundle, "guest-facts.sh")
     assert done.returncode == 0 and done.stdout.endswith("facts=complete\n"), done.stderr
     return parse(done.stdout)
 
@@ -72,8 +57,9 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path
 
 
 def hermes(tmp_path: Path, data: Path, uid: int, **tools: str) -> subprocess.CompletedProcess[str]:
-    args = (str(data.parent), str(uid), str(uid), "image", "none", "8642", "1")
-    return run(tmp_path, "guest-hermes.sh", *args, docker="exit 1", **tools)
+    scripts = ("guest-hermes.sh", "guest-wait.sh")
+    bundle = lay_out(tmp_path / "bundle", data.parent, *scripts, uid=uid, **({"docker": "exit 1"} | tools))
+    return run(bundle, "guest-hermes.sh", "none", "1")
 
 
 def test_a_home_that_changes_hands_does_so_last_of_all(tmp_path: Path, data: Path) -> None:
@@ -93,3 +79,96 @@ def test_root_changes_the_mode_of_no_file_but_the_agents(tmp_path: Path, data: P
     done = hermes(tmp_path, data, os.getuid(), setpriv='while [ "$1" != chmod ]; do shift; done; "$@"')
     assert done.returncode == 0 and f"changed: {data}/.env: mode 0600" in done.stdout
     assert (data / ".env").stat().st_mode & 0o777 == 0o600
+
+
+# A change of the runtime: what ends, and what moves.
+
+
+def moving(
+    tmp_path: Path, data: Path, moves: list[tuple[Path, Path]], **tools: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it for an agent whose folders move; chown and docker are not the real ones."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir(mode=0o700, exist_ok=True)
+    (bundle / "moves").write_text("".join(f"{old}\t{new}\n" for old, new in moves))
+    (bundle / "runtime").write_text(f"type=docker\nhome={data}\n")
+    return hermes(tmp_path, data, os.getuid(), **tools)
+
+
+def test_folders_move_with_all_that_is_in_them_and_a_second_run_finds_them_moved(tmp_path: Path, data: Path) -> None:
+    data.rmdir()
+    old = tmp_path / "state" / ".hermes"
+    (old / "skills").mkdir(parents=True)
+    (old / "SOUL.md").write_text("me\n")
+    (tmp_path / "state" / "home").mkdir()
+    (tmp_path / "state" / "home" / ".bashrc").touch()
+    moves = [(old, data), (tmp_path / "state" / "home", data / "home")]
+    for said in (f"changed: {old} -> {data}: moved", ""):
+        done = moving(tmp_path, data, moves)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout and ("moved" in done.stdout) is bool(said)
+    assert (data / "SOUL.md").read_text() == "me\n"
+    assert (data / "home" / ".bashrc").exists() and (data / "skills").is_dir()
+    assert not old.exists()
+    assert (data.parent / ".proxhermes-runtime").read_text() == f"type=docker\nhome={data}\n"
+
+
+@pytest.mark.parametrize("killed", ["before", "copying", "copied", "removing"])
+def test_a_move_to_another_file_system_goes_on_where_it_was_killed(tmp_path: Path, data: Path, killed: str) -> None:
+    data.rmdir()
+    old, copy = tmp_path / "old", Path(f"{data}.{'copying' if killed == 'copying' else 'moved'}")
+    (old / "deep").mkdir(parents=True)
+    (old / "deep" / "file").write_text("kept\n")
+    if killed != "before":
+        (copy / "deep").mkdir(parents=True)
+        if killed != "copying":
+            (copy / "deep" / "file").write_text("kept\n")
+        if killed == "removing":
+            (old / "deep" / "file").unlink()
+    other = 'case "$*" in "-c %d "*) echo "$3" ;; *) exec /usr/bin/stat "$@" ;; esac'
+    done = moving(tmp_path, data, [(old, data)], stat=other)
+    assert done.returncode == 0, done.stderr
+    assert (data / "deep" / "file").read_text() == "kept\n"
+    assert sorted(path.name for path in data.parent.iterdir()) == [".proxhermes-runtime", "data"]
+    assert not old.exists()
+
+
+def test_the_old_service_ends_before_anything_moves(tmp_path: Path, data: Path) -> None:
+    data.rmdir()
+    old = tmp_path / "old"
+    old.mkdir()
+    bundle = tmp_path / "bundle"
+    bundle.mkdir(mode=0o700)
+    (bundle / "previous-agent.sh").write_text("runtime=native\n")
+    (bundle / "previous.sh").write_text(f'rt_retire() {{ test -d {old} && echo "retired: $runtime"; }}\n')
+    done = moving(tmp_path, data, [(old, data)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("retired: native") < done.stdout.index("moved")
+
+
+def test_an_old_service_that_does_not_end_keeps_its_home(tmp_path: Path, data: Path) -> None:
+    data.rmdir()
+    old = tmp_path / "old"
+    old.mkdir()
+    bundle = tmp_path / "bundle"
+    bundle.mkdir(mode=0o700)
+    (bundle / "previous-agent.sh").touch()
+    (bundle / "previous.sh").write_text("rt_retire() { false; true; }\n")
+    assert moving(tmp_path, data, [(old, data)]).returncode != 0
+    assert old.is_dir() and not data.exists()
+
+
+def test_places_are_told_apart(tmp_path: Path, data: Path) -> None:
+    (data / "home").mkdir()
+    (data / "workspace").mkdir()
+    (data / "workspace" / "file").touch()
+    (data.parent / ".proxhermes-runtime").write_text(
+        f"type=native\nhome={tmp_path}/s/.hermes\nworkspace={tmp_path}/s/w\n"
+    )
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "w").symlink_to("/nowhere")
+    places = facts(tmp_path, data).places
+    assert places[f"{data}/home"] is Place.EMPTY
+    assert places[f"{data}/workspace"] is Place.FULL
+    assert places[f"{tmp_path}/s/.hermes"] is Place.NOTHING
+    assert places[f"{tmp_path}/s/w"] is Place.FULL

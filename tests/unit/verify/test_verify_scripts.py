@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from guest_bundle import lay_out, run
 
 from proxhermes.transport.scripts import script
 from proxhermes.verify.scene import Answers
@@ -32,17 +33,11 @@ def mount(tmp_path: Path) -> Path:
 
 def in_guest(tmp_path: Path, mount: Path) -> Answers:
     """guest-verify.sh with a Docker that does not answer."""
-    work, home = tmp_path / "bundle", tmp_path / "home"
-    work.mkdir()
-    home.mkdir(exist_ok=True)
-    for name in ("docker", "ss"):
-        (work / name).write_text("#!/bin/sh\nexit 1\n")
-        (work / name).chmod(0o700)
-    for name in ("guest-verify.sh", "litellm-probe.py"):
-        (work / name).write_bytes(script(name))
-    environment = os.environ | {"PATH": f"{work}:{os.environ['PATH']}"}
-    words = ("sh", "guest-verify.sh", "hermes", str(home), "10000", "10000", NONCE, str(mount))
-    done = subprocess.run(words, cwd=work, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    (tmp_path / "data").mkdir(exist_ok=True)
+    scripts = ("guest-verify.sh", "litellm-probe.py")
+    bundle = lay_out(tmp_path / "bundle", tmp_path, *scripts, docker="exit 1", ss="exit 1")
+    done = run(bundle, "guest-verify.sh", NONCE, str(mount))
+    assert done.returncode == 0, done.stderr
     return Answers(done.stdout)
 
 
@@ -68,8 +63,8 @@ def test_root_in_the_guest_writes_through_no_link_of_the_agent(tmp_path: Path, m
 def test_the_gateways_state_is_read_through_no_link_and_waits_for_no_pipe(
     tmp_path: Path, mount: Path, victim: Path
 ) -> None:
-    (tmp_path / "home").mkdir()
-    state = tmp_path / "home" / "gateway_state.json"
+    (tmp_path / "data").mkdir()
+    state = tmp_path / "data" / "gateway_state.json"
     state.symlink_to(victim)
     assert in_guest(tmp_path, mount).text("state") == ""
     state.unlink()
