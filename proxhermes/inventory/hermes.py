@@ -10,11 +10,12 @@ from typing import Annotated, Final
 
 from pydantic import Field, JsonValue
 
-from proxhermes.inventory.documents import Documents, Plugins
+from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
 from proxhermes.inventory.fields import EnvValue, Model, VariableName
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.inventory.paths import GuestFolder, GuestPath
 from proxhermes.inventory.secrets import SecretRef
+from proxhermes.inventory.terminal import Terminal
 
 HERMES_UID: Final = 10000
 """The user of the official image (Hermes' Dockerfile)."""
@@ -56,14 +57,15 @@ class Hermes(Model):
     config_version: int = Field(
         default=CONFIG_VERSION, ge=12, description="Version of config.yaml's schema that a new file is written in."
     )
+    terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.")
     environment: Mapping[VariableName, EnvValue] = Field(
         default_factory=dict, description="Lines of .env without secrets."
     )
-    environment_files: Annotated[tuple[LocalFile, ...], Field(strict=False)] = Field(
-        default=(), description="Files of KEY=VALUE lines for .env; a later one wins."
+    environment_files: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
+        default=(), description="Files of KEY=VALUE lines for .env; they win over `environment`, and a later one wins."
     )
     secrets: Mapping[VariableName, SecretRef] = Field(
-        default_factory=dict, description="Lines of .env that are secrets."
+        default_factory=dict, description="Lines of .env that are secrets; they win over all others."
     )
     auth_file: SecretRef | None = Field(
         default=None, description="An auth.json to begin with; one that is there is kept."
@@ -76,5 +78,5 @@ class Hermes(Model):
         default_factory=dict, description="MCP servers, by name."
     )
     documents: Documents = Field(default_factory=dict, description="Files in the working directory.")
-    home_files: Documents = Field(default_factory=dict, description="Files in HERMES_HOME, as SOUL.md.")
+    home_files: HomeFiles = Field(default_factory=dict, description="Files in HERMES_HOME, as SOUL.md.")
     plugins: Plugins = Field(default_factory=dict, description="Plugins of one's own, by name.")

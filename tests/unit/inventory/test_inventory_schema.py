@@ -84,6 +84,8 @@ agents:
               sampling: {enabled: true, model: m, max_tokens_cap: 9, timeout: 9, max_rpm: 2, max_tool_rounds: 0,
                          allowed_models: [m], log_level: debug}}
         stdio: {command: npx, args: [-y, server], env: {A: b}}
+      terminal: {backend: local, timeout: 60, env_passthrough: [C], home_mode: real, persistent_shell: false,
+                 auto_source_bashrc: false, shell_init_files: [/data/env.sh]}
       settings: {agent: {max_turns: 60}, list: [1, two, null, 2.5]}
       settings_files: [base.yaml, more.yaml]
       config_version: 33
