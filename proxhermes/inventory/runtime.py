@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from proxhermes.inventory.fields import Model, UnixUser, mistake
+from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.paths import GuestFolder
 
 NEWEST_ON_PYPI: Final = "hermes-agent==0.19.0"
@@ -60,6 +61,26 @@ def _requirement(value: str) -> str:
     return value
 
 
+def _wheel(value: LocalPath) -> LocalPath:
+    # PEP 427: pip takes name, version and what it fits from the file's name.
+    if not re.fullmatch(r"[\w.]+-[\w.!+]+(?:-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl", value.path.name, re.ASCII):
+        raise mistake(
+            f"{value.path.name!r} is not the name of a wheel", "as it was built: hermes_agent-0.19.0-py3-none-any.whl"
+        )
+    return value
+
+
+def _repository(value: str) -> str:
+    if not re.fullmatch(r"(?:https?|ssh|git|file)://[^\s'\"\\]+|[\w.-]+@[\w.-]+:[\w./~-]+", value, re.ASCII):
+        raise mistake(f"{value!r} is not the URL of a git repository", "https://…, ssh://…, git@HOST:PATH or file:///…")
+    if re.search(r"://[^/@]*:[^/@]*@", value):
+        raise mistake(
+            "the URL holds a password, which would show in the container's process list",
+            "a URL without it, and git's own credential store or an SSH key of root in the container",
+        )
+    return value
+
+
 Image = Annotated[str, AfterValidator(_image)]
 Arguments = Annotated[tuple[Annotated[str, AfterValidator(_argument)], ...], Field(strict=False)]
 AptPackages = Annotated[tuple[Annotated[str, AfterValidator(_apt_package)], ...], Field(strict=False)]
@@ -86,8 +107,12 @@ class Package(Model):
     pypi: Annotated[str, AfterValidator(_requirement)] | None = Field(
         default=None, description=f"Requirement for PyPI, as in `{NEWEST_ON_PYPI}`."
     )
-    wheel: str | None = Field(default=None, min_length=1, description="Wheel file, relative to the inventory.")
-    git: str | None = Field(default=None, min_length=1, description="URL of a git repository.")
+    wheel: Annotated[LocalPath, AfterValidator(_wheel)] | None = Field(
+        default=None, description="Wheel file, relative to the inventory."
+    )
+    git: Annotated[str, AfterValidator(_repository)] | None = Field(
+        default=None, description="URL of a git repository, as the container reaches it."
+    )
     ref: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/+-]*$", description="Tag, branch or commit, with `git`."
     )

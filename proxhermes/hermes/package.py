@@ -1,0 +1,162 @@
+"""The agent's own code, for the runtimes that install it: which version is meant, and how it is built. Pure.
+
+A version is an environment in `<data_dir>/versions/<id>`; the id is a readable word and a hash over all that it is built
+from, so the same inventory is the same version, and any difference is another one. `guest-package.sh` builds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from proxhermes.errors import Refused
+from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime import NativeRuntime, PersistentRuntime
+
+SCHEMA: Final = 1
+"""Another one makes every version another: for a change of how a version is built."""
+NAME: Final = "package.sh"
+REQUIREMENTS: Final = "package.requirements"
+_HASH_LENGTH: Final = 10
+
+Installed = NativeRuntime | PersistentRuntime
+Interpreter = Literal["guest", "own"]
+"""`guest`: the guest's Python; `own`: a copy that needs nothing of the system that it runs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a version is built from.
+
+    source: pypi, wheel or git. subject: the requirement without its extras, the wheel's file name, or git's URL.
+    commit: git's; system: of the guest ("debian 13"), for another release has another Python.
+    """
+
+    source: Literal["pypi", "wheel", "git"]
+    subject: str
+    label: str
+    commit: str = ""
+    extras: tuple[str, ...] = ()
+    python_packages: tuple[str, ...] = ()
+    interpreter: Interpreter = "guest"
+    system: str = ""
+    wheel: bytes | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Name of the version's folder: a word for the eye, and a hash over everything that goes in."""
+        digest = hashlib.sha256(self.wheel).hexdigest() if self.wheel is not None else ""
+        inputs = (
+            SCHEMA,
+            *(self.source, self.subject, self.commit, digest),
+            *(sorted(set(self.extras)), sorted(set(self.python_packages)), self.interpreter, self.system),
+        )
+        found = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:_HASH_LENGTH]
+        return f"{self.label}-{found}"
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What guest-package.sh wants beside it: its names, pip's requirements, and the wheel."""
+        extras = f"[{','.join(sorted(set(self.extras)))}]" if self.extras else ""
+        if self.source == "pypi":
+            name, version = _split(self.subject)
+            agent = f"{name}{extras}{version}"
+        else:  # a path of the script's own folder, where git's files will be, too
+            agent = f"./{self.subject if self.source == 'wheel' else 'source'}{extras}"
+        values = {
+            "package_id": self.id,
+            "package_source": self.source,
+            "package_subject": self.subject,
+            "package_commit": self.commit,
+        }
+        found = {
+            NAME: "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()).encode(),
+            REQUIREMENTS: "".join(f"{line}\n" for line in (agent, *self.python_packages)).encode(),
+        }
+        return found if self.wheel is None else {**found, self.subject: self.wheel}
+
+
+def recipe(agent: Agent, *, wheel: bytes | None = None, commit: str | None = None, system: str = "") -> Recipe:
+    """What the inventory wants. wheel: the file's content, where it names one; commit: what git's `ref` stands for.
+
+    Raises Refused for a `ref` that stands for nothing.
+    """
+    runtime = agent.runtime
+    if not isinstance(runtime, Installed):
+        raise ValueError(f"{runtime.type} has no package of its own")
+    package = runtime.package
+    extras, label = runtime.extras, ""
+    if package.pypi is not None:
+        name, named, version = re.fullmatch(r"([\w.-]+)(?:\[(.*)\])?(.*)", package.pypi).groups()  # type: ignore[union-attr]
+        extras = (*extras, *(named.split(",") if named else ()))
+        label = version.removeprefix("==") if re.fullmatch(r"==[\w.+!]+", version) else name
+        source, subject = "pypi", name + version
+    elif package.wheel is not None:
+        if wheel is None:
+            raise ValueError("the wheel's content is needed")
+        source, subject = "wheel", package.wheel.path.name
+        label = subject.split("-")[1]
+    else:
+        commit = commit if git_commit(agent) is None else git_commit(agent)
+        if not commit:
+            raise Refused(
+                f"{package.git} has no {package.ref}, as seen from CT {agent.vmid}",
+                hint="runtime.package.ref is a tag, a branch, or a whole commit; the container must reach the repository",
+            )
+        source, subject, label = "git", str(package.git), f"{package.ref}-{commit[:7]}"
+        label = commit[:12] if package.ref == commit else label
+    return Recipe(
+        source,  # type: ignore[arg-type]
+        subject,
+        re.sub(r"[^A-Za-z0-9._+]+", "-", label),
+        commit or "" if source == "git" else "",
+        tuple(extras),
+        runtime.extra_python_packages,
+        "own" if isinstance(runtime, PersistentRuntime) else "guest",
+        system,
+        wheel if source == "wheel" else None,
+    )
+
+
+def git_commit(agent: Agent) -> str | None:
+    """The commit that the inventory names itself; None where the repository has to be asked, or there is none."""
+    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    return package.ref if package and package.ref and re.fullmatch(r"[0-9a-f]{40}", package.ref) else None
+
+
+def git_question(agent: Agent) -> tuple[str, str]:
+    """(URL, ref) that the guest has to resolve; empty ones for nothing."""
+    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    if package is None or package.git is None or git_commit(agent):
+        return "", ""
+    return package.git, str(package.ref)
+
+
+def wheel(agent: Agent) -> bytes | None:
+    """The content of the wheel that the inventory names; None where it names none. Raises UsageError without it."""
+    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    return package.wheel.read("runtime.package.wheel") if package and package.wheel else None
+
+
+def build_packages(agent: Agent) -> tuple[str, ...]:
+    """Debian packages that the guest needs for building it, and with `native` for running it."""
+    runtime = agent.runtime
+    if not isinstance(runtime, Installed):
+        return ()
+    git = ("git",) if runtime.package.git else ()
+    if isinstance(runtime, PersistentRuntime):
+        return ("ca-certificates", "curl", "python3-venv", *git)
+    # git and ripgrep: what the agent's own tools call (its file search, its skills), as in the official image.
+    wanted = ("ca-certificates", "curl", "git", "python3-venv", "ripgrep", *runtime.extra_packages)
+    return tuple(dict.fromkeys(wanted))
+
+
+def _split(requirement: str) -> tuple[str, str]:
+    """A requirement without extras: its name, and what it says of the version."""
+    name = re.match(r"[\w.-]*[\w]", requirement)
+    end = name.end() if name else 0
+    return requirement[:end], requirement[end:]
