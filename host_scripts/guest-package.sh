@@ -12,8 +12,14 @@
 
 versions=$project/versions
 
-# package_python FOLDER: an environment with pip in it, which takes its Python from this system.
-package_python() { python3 -m venv "$1"; }
+# package_python FOLDER: an environment with pip in it, which takes its Python from this system. venv refuses a link, and
+# writes its own path down where nobody looks: into what a shell would read in, and into a remark.
+package_python() {
+  python3 -m venv --without-pip "$versions/.building" &&
+    sed -i "s|$versions/.building|$1|" "$versions/.building/pyvenv.cfg" &&
+    rm -f "$versions"/.building/bin/[Aa]ctivate* &&
+    "$1/bin/python" -m ensurepip
+}
 
 # package_finish FOLDER: what is left to do once all is installed.
 package_finish() { :; }
