@@ -141,7 +141,7 @@ def test_a_killed_bootstrap_converges(inside: Operator, moment: str) -> None:
     bootstrap(inside)
     assert bootstrap(inside) == []
     assert guest(inside, "docker ps -aq | wc -l").strip() == "1"
-    assert guest(inside, "ls -A /opt/hermes /opt/hermes/data | grep -c proxhermes || :").strip() == "0"
+    assert guest(inside, "ls -A /opt/hermes /opt/hermes/data | grep -cE 'pending|new$|^[.]proxhermes[.]' || :").strip() == "0"
     assert guest(inside, "ls -d /run/proxhermes.run.* 2>/dev/null | wc -l").strip() == "0"
 
 
@@ -166,7 +166,7 @@ def test_a_restart_keeps_the_container_and_a_new_image_does_not(inside: Operator
     assert [found["subject"] for found in bootstrap(inside)] == [".env: MARK"]
     assert container(inside)[0] == identity
     assert container(inside)[1] != started
-    change(inside, "hermes", image="nousresearch/hermes-agent:0.19.0")
+    change(inside, "runtime", image="nousresearch/hermes-agent:0.19.0")
     subjects = [found["subject"] for found in bootstrap(inside)]
     assert subjects == [".env: MARK", "compose.yaml: image"]
     assert container(inside)[0] != identity
@@ -176,7 +176,7 @@ def test_a_restart_keeps_the_container_and_a_new_image_does_not(inside: Operator
 
 def test_a_registry_that_is_down_is_told_and_the_agent_goes_on(inside: Operator) -> None:
     before = container(inside)
-    change(inside, "hermes", image="nousresearch/hermes-agent:0.19.0-2")
+    change(inside, "runtime", image="nousresearch/hermes-agent:0.19.0-2")
     with without(inside.lab, "INPUT", "-p", "tcp", "--dport", "5000"):
         done = inside.run("bootstrap", code=1)
     assert "the image nousresearch/hermes-agent:0.19.0-2 could not be pulled" in done.stderr
