@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 READY  := $(VENV)/.ready
 RUN    := $(VENV)/bin/
+# Nodes of real containers that the stories run on side by side: they mostly wait, and each takes about 3 GB of memory.
+NODES  ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test packages unit lab-test lint format lock lowest bench clean
@@ -46,7 +48,10 @@ unit: $(READY)
 	$(RUN)pytest tests/unit
 
 lab-test: $(READY)
-	@$(RUN)pytest tests/lab; code=$$?; $(RUN)proxhermes lab down --instance test || true; exit $$code
+	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile; code=$$?; \
+	  for dir in /var/lib/proxhermes-lab/test*; do \
+	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
+	  done; exit $$code
 
 lint: $(READY)
 	$(RUN)ruff check .

@@ -22,7 +22,10 @@ from proxhermes.lab.node import lifecycle
 from proxhermes.lab.node.lab import Lab
 
 PROXHERMES = Path(sys.executable).parent / "proxhermes"
-INSTANCE = os.environ.get("PROXHERMES_TEST_INSTANCE", "test")
+INSTANCE = "-".join(
+    [os.environ.get("PROXHERMES_TEST_INSTANCE", "test"), *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])]
+)
+"""Files may run side by side (`pytest -n 2 --dist loadfile`), each worker with a node of its own."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
