@@ -1,7 +1,13 @@
-"""Hermes' .env, as python-dotenv reads it (also what others wrote there) and as Hermes' own readers do.
+"""Hermes' .env, as python-dotenv reads it (also what others wrote there) and as Hermes' own reader does.
 
-Hermes 0.19 loads the file with python-dotenv, which replaces `${NAME}` in every value however it is quoted; its command
-line reads the file a second time, line by line. So a value is written bare wherever that is possible.
+Hermes 0.19 loads the file with python-dotenv 1.2.2, which replaces `${NAME}` in every value however it is quoted; some
+of its commands read the file a second time, line by line (hermes_cli/config.py), with other quotes and no `${NAME}`. A
+value is written so that both read it, where there is such a way. There is none for several lines, for a literal `${`,
+and for a backslash at the end of what has to be quoted: these are written for python-dotenv.
+
+Before either, Hermes strips every line of blanks and cuts a line that begins with a variable it knows before each
+further `NAME=` of such a one, then writes the file anew. So no value goes on in a second line of the file, and one that
+looks like two is written behind `export`, which is never cut.
 """
 
 from __future__ import annotations
@@ -34,6 +40,8 @@ _BINDING: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_REFERENCE: Final = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+_LOOKS_LIKE_TWO: Final = re.compile(r"[A-Z0-9]_[A-Z0-9_]*=")
 _ESCAPES: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -88,18 +96,46 @@ def _plain(value: str) -> str:
     return value.replace(_LITERAL_BACKSLASH, "\\").replace(_LITERAL_DOLLAR, "$")
 
 
+def numbered(text: str) -> Iterator[tuple[Entry, int]]:
+    """The entries with the line that each stands on, from 1. Raises UnusableFile."""
+    begin = 1
+    for entry in parse(text):
+        blank = len(entry.text) - len(entry.text.lstrip("\ufeff \t\r\n\f\v"))
+        yield entry, begin + entry.text.count("\n", 0, blank)
+        begin += entry.text.count("\n")
+
+
+def expanded(value: str, known: Mapping[str, str]) -> str:
+    """`value` with each `${NAME}` and `${NAME:-default}` replaced as python-dotenv does.
+
+    known: what may be named. Raises KeyError with a name that is not in it and has no default.
+    """
+
+    def of(found: re.Match[str]) -> str:
+        default = found["default"]
+        return known[found["name"]] if default is None else known.get(found["name"], default)
+
+    return _REFERENCE.sub(of, value)
+
+
 def assignment(key: str, value: str) -> str:
-    """The line that sets `key` to exactly `value`. Raises ValueError for a value of more than one line."""
-    if re.search(r"[\r\n\0]", value):
-        raise ValueError(f"{key}: a value in .env is one line")
-    written = value.replace("${", _LITERAL_DOLLAR + "{")
-    bare = written == written.strip() and not re.search(r"\s#", written) and written[:1] not in ("'", '"', "#")
-    if not bare:
-        if written.endswith("\\"):
-            written = written[:-1] + _LITERAL_BACKSLASH
-        quote = '"' if "'" in written and '"' not in written else "'"
-        written = quote + written.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
-    return f"{key}={written}\n"
+    """The line that sets `key` to exactly `value`. Raises ValueError for a value with a null character."""
+    if "\0" in value:
+        raise ValueError(f"{key}: a null character cannot stand in an environment")
+    export = "export " if _LOOKS_LIKE_TWO.search(value) else ""
+    return f"{export}{key}={_quoted(value.replace('${', _LITERAL_DOLLAR + '{'))}\n"
+
+
+def _quoted(value: str) -> str:
+    """`value` bare if it can be, in single quotes if it is plain otherwise, else in double ones."""
+    if value == value.strip() and not re.search(r"\s#|[\r\n]", value) and value[:1] not in ("'", '"', "#"):
+        return value
+    if not re.search(r"['\\\r\n]", value):
+        return f"'{value}'"
+    if value.endswith("\\"):
+        value = value[:-1] + _LITERAL_BACKSLASH
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +151,7 @@ class EnvUpdate:
 def update(text: str, wanted: Mapping[str, str], forget: Collection[str] = ()) -> EnvUpdate:
     """`text` with every key of `wanted` set, and those of `forget` gone; all else stays as it is, byte for byte.
 
-    Raises UnusableFile, and ValueError for a value that cannot stand on a line.
+    Raises UnusableFile, and ValueError for a value that no environment can hold.
     """
     have = values(text)
     added = tuple(key for key in wanted if key not in have)

@@ -15,6 +15,7 @@ class UnusableFile(Refused):
             doing=f"reading {name} in the container",
             hint=f"repair or move away {name} in the container; proxhermes does not overwrite what it cannot read",
         )
+        self.what = what
         self.line = line
 
 

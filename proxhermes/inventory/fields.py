@@ -274,18 +274,16 @@ VariableName = Annotated[
 ]
 
 
-def _one_line(value: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise mistake(
-            "the value holds a line break or a control character", "one line of text: it becomes a line of .env"
-        )
+def _printable(value: str) -> str:
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", value):
+        raise mistake("the value holds a control character", "text, of several lines if need be")
     return value
 
 
 EnvValue = Annotated[
     str,
     BeforeValidator(_as_text),
-    AfterValidator(_one_line),
+    AfterValidator(_printable),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}, mode="validation"),
 ]
 

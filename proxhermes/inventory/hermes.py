@@ -12,10 +12,12 @@ from pydantic import Field, JsonValue
 
 from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
 from proxhermes.inventory.fields import EnvValue, Model, VariableName
+from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.inventory.paths import GuestFolder, GuestPath
-from proxhermes.inventory.secrets import SecretRef
+from proxhermes.inventory.secrets import SecretFile, SecretRef
 from proxhermes.inventory.terminal import Terminal
+from proxhermes.inventory.tokens import McpToken
 
 HERMES_UID: Final = 10000
 """The user of the official image (Hermes' Dockerfile)."""
@@ -67,12 +69,16 @@ class Hermes(Model):
     secrets: Mapping[VariableName, SecretRef] = Field(
         default_factory=dict, description="Lines of .env that are secrets; they win over all others."
     )
-    auth_file: SecretRef | None = Field(
-        default=None, description="An auth.json to begin with; one that is there is kept."
+    auth_file: SecretFile | None = Field(
+        default=None, description="An auth.json to begin with (a path, or a reference); one that is there is kept."
     )
-    auth_file_force_overwrite: bool = Field(default=False, description="Replace an auth.json that is there.")
-    mcp_tokens: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], SecretRef] = Field(
-        default_factory=dict, description="Token files of MCP servers to begin with; those that are there are kept."
+    auth_file_force_overwrite: bool = Field(
+        default=False,
+        description="Replace an auth.json that is there once for each change of `auth_file`; what the agent refreshes "
+        "in between stays.",
+    )
+    mcp_tokens: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], McpToken] = Field(
+        default_factory=dict, description="Logins at MCP servers to begin with, by name; those that are there are kept."
     )
     mcp_servers: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], McpServer] = Field(
         default_factory=dict, description="MCP servers, by name."

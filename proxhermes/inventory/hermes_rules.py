@@ -9,8 +9,7 @@ from typing import Final
 from proxhermes.inventory.secrets import HOW_TO_REFERENCE
 from proxhermes.inventory.tree import Report, Tree
 
-# Lines of .env that proxhermes writes, and where their value is said.
-_OUR_VARIABLES: Final = {
+OUR_VARIABLES: Final = {
     "LITELLM_API_KEY": "litellm.api_key",
     "HERMES_UID": "hermes.uid",
     "HERMES_GID": "hermes.gid",
@@ -21,7 +20,12 @@ _OUR_VARIABLES: Final = {
     "DISCORD_BOT_TOKEN": "messaging.discord.token",
     "SLACK_BOT_TOKEN": "messaging.slack.bot_token",
     "SLACK_APP_TOKEN": "messaging.slack.app_token",
+    "HERMES_MANAGED": "hermes.managed",
+    "TERMINAL_CWD": "hermes.working_directory",
+    "MESSAGING_CWD": "hermes.working_directory",
 }
+"""Lines of .env that proxhermes writes, or would contradict, and where their value is said."""
+_PLATFORMS: Final = ("telegram", "discord", "slack")
 # Keys of `model:` in config.yaml that proxhermes writes.
 _OUR_MODEL_KEYS: Final = {
     "default": "litellm.model",
@@ -48,10 +52,12 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
     for agent in agents.values():
         environment, secrets = _entries(agent, "environment"), _entries(agent, "secrets")
         for name, tree in {**environment, **secrets}.items():
-            if name in _OUR_VARIABLES:
-                report.add(tree.key, f"{name} is written by proxhermes", f"`{_OUR_VARIABLES[name]}` in its place")
+            if name in OUR_VARIABLES:
+                report.add(tree.key, f"{name} is written by proxhermes", f"`{OUR_VARIABLES[name]}` in its place")
+            elif section := _said_in_a_section(name, agent):
+                report.add(tree.key, f"{name} contradicts `{section}`", "one of the two")
         for name in environment.keys() & secrets.keys():
-            report.add(secrets[name].key, f"{name} stands in `environment` too", "one of the two")
+            report.warn(environment[name].key, f"{name} stands in `secrets` too, which wins", "one of the two")
         for name, tree in environment.items():
             if names_a_secret(name) and tree.value not in (None, ""):
                 allowed = f"hermes.secrets: {{{name}: …}} with {HOW_TO_REFERENCE}"
@@ -62,6 +68,14 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
         for key, tree in settings["model"].children.items() if "model" in settings else ():
             if key in _OUR_MODEL_KEYS:
                 report.add(tree.key, f"model.{key} is written by proxhermes", f"`{_OUR_MODEL_KEYS[key]}` in its place")
+
+
+def _said_in_a_section(name: str, agent: Tree) -> str | None:
+    """The key of a messaging section that this variable is made of, if it stands there."""
+    platform, _, key = name.lower().partition("_")
+    if platform in _PLATFORMS and agent.at("messaging", platform, key) is not None:
+        return f"messaging.{platform}.{key}"
+    return None
 
 
 def _entries(agent: Tree, block: str) -> dict[str, Tree]:

@@ -60,6 +60,11 @@ class Secret:
         raise TypeError("a secret is not written anywhere")
 
 
+def mask_everywhere(value: str) -> None:
+    """Have a secret masked that was not behind a reference, in whatever is shown or logged from now on."""
+    register_secret(value)
+
+
 @dataclass(slots=True)
 class SecretSource:
     """Where references are looked up: the inventory's folder, the environment, and who asks the operator.

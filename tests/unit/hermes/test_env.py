@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 
 import dotenv
+import dotenv.variables
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,8 +15,9 @@ from proxhermes.hermes import env
 from proxhermes.hermes.files import UnusableFile
 
 NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,12}", fullmatch=True)
-VALUES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=40) | st.text(
-    "\\'\"#${}:- ab=~", max_size=12
+# With line separators, byte order marks and the like; a null character cannot stand in an environment.
+VALUES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40) | st.text(
+    "\\'\"#${}:- ab=~\n\r\t", max_size=12
 )
 LINES = st.sampled_from(
     [
@@ -25,15 +28,55 @@ LINES = st.sampled_from(
 
 
 def by_dotenv(text: str) -> dict[str, str | None]:
-    return dict(dotenv.dotenv_values(stream=io.StringIO(text)))
+    # As from a file: Python makes one newline of each kind of them.
+    return dict(dotenv.dotenv_values(stream=io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")))
+
+
+def by_lines(text: str) -> dict[str, str]:
+    """The law of Hermes' own reader (0.19, hermes_cli/config.py: load_env), which knows no `${NAME}`."""
+    found: dict[str, str] = {}
+    for line in io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"):
+        if (line := line.strip()) and not line.startswith("#") and "=" in line:
+            key, _, value = line.removeprefix("export ").partition("=")
+            found[key.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return re.sub(r'\\([\\"])', r"\1", value[1:-1])
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == "'" else value
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=6))
 @example({"A": "${HOME}", "B": "${:-$}{X}", "C": "$${A}", "D": "a'b\"c \\"})
 @example({"A": "'\\", "B": "'", "C": " \\", "D": " "})
 @example({"A": "# not a comment", "B": " edges ", "C": "'quoted'", "D": "back\\slash", "E": "a #b"})
+@example({"A": "-----BEGIN KEY-----\r\n  ab\\\n\n-----END KEY-----\n", "B": "\n", "C": "\\\n'\"", "D": "\u2028"})
 def test_python_dotenv_reads_exactly_what_was_meant(wanted: dict[str, str]) -> None:
-    assert by_dotenv(env.update("", wanted).text) == wanted
+    written = env.update("", wanted).text
+    assert by_dotenv(written) == wanted
+    assert env.values(written) == wanted
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=6))
+@example({"A": "'\\' #", "B": 'say "hi" # \\ or not', "C": "it's", "D": "C:\\new\\table", "E": "'", "F": '"'})
+def test_hermes_own_reader_reads_the_same_where_there_is_a_way(wanted: dict[str, str]) -> None:
+    read = by_lines(env.update("", wanted).text)
+    assert read.keys() == wanted.keys()
+    for name, value in wanted.items():
+        bare = f"{name}={value}\n" == env.assignment(name, value).removeprefix("export ")
+        if not re.search(r"[\r\n]|\$\{", value) and (bare or not value.endswith("\\")):
+            assert read[name] == value
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+@example({"OPENAI_API_KEY": "abcANTHROPIC_API_KEY=def", "EXA_API_KEY": "'x'EXA_API_KEY=' #"})
+def test_hermes_repair_of_the_file_finds_nothing_to_repair(wanted: dict[str, str]) -> None:
+    """Hermes strips each line, and cuts one that begins with a variable and holds another (_sanitize_env_lines)."""
+    for line in io.TextIOWrapper(io.BytesIO(env.update("", wanted).text.encode()), encoding="utf-8"):
+        assert line == line.strip() + "\n"
+        assert line.startswith("export ") or not re.search(r"[A-Z0-9]_[A-Z0-9_]*=", line.partition("=")[2])
 
 
 @given(st.lists(LINES, max_size=6), st.dictionaries(NAMES, VALUES, max_size=4))
@@ -82,9 +125,34 @@ def test_a_line_that_cannot_be_read_is_named(text: str, line: int) -> None:
     assert "words" not in str(caught.value)
 
 
-def test_a_value_of_two_lines_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"KEY: a value in \.env is one line"):
-        env.assignment("KEY", "a\nb")
+def test_a_value_of_several_lines_is_one_line_of_the_file() -> None:
+    assert env.assignment("KEY", "a b\nc\r\n") == 'KEY="a b\\nc\\r\\n"\n'
+
+
+def test_a_null_character_is_refused() -> None:
+    with pytest.raises(ValueError, match="KEY: a null character"):
+        env.assignment("KEY", "a\0b")
+
+
+def test_the_lines_are_counted() -> None:
+    text = "# a\n\nA=1\nB='x\ny'\n\n\n  C=2\n"
+    assert [(entry.key, line) for entry, line in env.numbered(text)] == [(None, 1), ("A", 3), ("B", 4), ("C", 8)]
+
+
+@given(st.lists(st.text("${}:-aB\\", max_size=8), max_size=5), st.text("${}:-aB", max_size=12))
+def test_references_are_replaced_as_python_dotenv_does(values: list[str], value: str) -> None:
+    known = {f"N{index}": value for index, value in enumerate(values)} | {"a": "1", "B": "2", "": "3"}
+    try:
+        found = env.expanded(value, known)
+    except KeyError:
+        return
+    assert found == "".join(atom.resolve(known) for atom in dotenv.variables.parse_variables(value))
+
+
+def test_a_reference_to_nothing_is_told() -> None:
+    assert env.expanded("${A}-${B:-b}-${:-$}{", {"A": "a"}) == "a-b-${"
+    with pytest.raises(KeyError, match="NOWHERE"):
+        env.expanded("${NOWHERE}", {})
 
 
 def test_nothing_that_prints_shows_a_value() -> None:

@@ -77,7 +77,7 @@ agents:
                 F: {keyring: hermes/f}, G: {prompt: "What is G?"}}
       auth_file: {file: auth.json}
       auth_file_force_overwrite: true
-      mcp_tokens: {lab: {file: lab.json}}
+      mcp_tokens: {lab: {token: lab.json, client: {file: c.json}}}
       mcp_servers:
         lab: {url: http://10.1.10.1:9000/mcp, headers: {Authorization: "Bearer ${C}"}, auth: oauth, enabled: false,
               timeout: 9, connect_timeout: 3, tools: {include: [a], exclude: [b]},

@@ -1,0 +1,158 @@
+"""The lines of Hermes' .env that the inventory declares: what proxhermes needs there, files of the operator's, secrets.
+
+A later one wins: `hermes.environment`, then `hermes.environment_files` in their order, then `hermes.secrets`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from proxhermes.errors import SecretError, UsageError
+from proxhermes.hermes import env, messaging
+from proxhermes.hermes.files import UnusableFile, decoded
+from proxhermes.inventory.hermes_rules import OUR_VARIABLES, names_a_secret
+from proxhermes.inventory.local import LocalPath
+from proxhermes.inventory.models import Agent
+from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
+
+KEY_VARIABLE: Final = "LITELLM_API_KEY"
+API_KEY: Final = "API_SERVER_KEY"
+"""Key of the gateway's own API; made once, on the guest, and never known to the inventory."""
+PORT_VARIABLE: Final = "API_SERVER_PORT"
+API_PORT: Final = 8642
+"""Where the gateway's API listens by default."""
+_STRIPPED: Final = re.compile(r"(_API_KEY|_TOKEN|_SECRET|_KEY)$")
+"""From variables named so, Hermes drops every character that is not ASCII (0.19: hermes_cli/env_loader.py)."""
+_READABLE_BY_ALL: Final = 0o004
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The lines of .env that come from the inventory. `secret`: the names of those that nobody may see.
+
+    duplicates: a sentence for each name that is declared more than once, with which one wins.
+    """
+
+    lines: Mapping[str, str] = field(repr=False)
+    secret: frozenset[str]
+    duplicates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One declaration. place: where it stands, for messages. hidden: nobody may see the value."""
+
+    name: str
+    value: str = field(repr=False)
+    place: str
+    hidden: bool = False
+
+
+def litellm_key(agent: Agent) -> Secret:
+    """LiteLLM's key. Raises SecretError."""
+    return agent.litellm.api_key.resolve()
+
+
+def environment(agent: Agent, *, reveal: bool = True) -> Environment:
+    """The lines of .env. reveal: look the secrets up; else a mask stands for each, and nothing is asked for.
+
+    Raises SecretError, and UsageError for a file that cannot be used, or a line that Hermes cannot run with.
+    """
+    keys = {KEY_VARIABLE: agent.litellm.api_key, **messaging.secrets(agent.messaging)}
+    # The API is open within the agent's own network alone: it tells whether the gateway is up.
+    lines = {"API_SERVER_ENABLED": "true", **messaging.environment(agent.messaging)}
+    lines |= {name: _value(reference, reveal=reveal) for name, reference in keys.items()}
+    declared: dict[str, _Line] = {}
+    duplicates: list[str] = []
+    for line in _declared(agent, reveal=reveal):
+        if before := declared.get(line.name):
+            duplicates.append(f"{line.name} stands in {before.place} and in {line.place}; the latter wins")
+        _check(agent, line)
+        declared[line.name] = line
+    hidden = {name for name, line in declared.items() if line.hidden}
+    values = {name: line.value for name, line in declared.items()}
+    return Environment({**lines, **values}, frozenset({*keys, *hidden}), tuple(duplicates))
+
+
+def api_port(agent: Agent) -> int:
+    """The port of the gateway's own API. Raises UsageError for something that is no port."""
+    written = agent.hermes.environment.get(PORT_VARIABLE, str(API_PORT))
+    if not written.isdigit() or not 0 < int(written) < 65536:
+        raise UsageError(f"agents.{agent.vmid}.hermes.environment.{PORT_VARIABLE}: {written!r} is not a port")
+    return int(written)
+
+
+def _declared(agent: Agent, *, reveal: bool) -> Iterator[_Line]:
+    """What the inventory says, in its order: later ones win."""
+    hermes, known = agent.hermes, dict[str, str]()
+    for name, value in hermes.environment.items():
+        known[name] = value
+        yield _Line(name, value, "hermes.environment")
+    for index, path in enumerate(hermes.environment_files):
+        for line in _in_file(agent, index, path, known):
+            known[line.name] = line.value
+            yield line if reveal else replace(line, value=MASK)
+    for name, reference in hermes.secrets.items():
+        yield _Line(name, _value(reference, reveal=reveal, lines=True), "hermes.secrets", hidden=True)
+
+
+def _value(reference: SecretRef, *, reveal: bool, lines: bool = False) -> str:
+    return reference.resolve(lines=lines).reveal() if reveal else MASK
+
+
+def _in_file(agent: Agent, index: int, path: LocalPath, known: Mapping[str, str]) -> Iterator[_Line]:
+    """The lines of a file of the operator's, each `${NAME}` in them replaced as python-dotenv does, from `known`."""
+    option = f"agents.{agent.vmid}.hermes.environment_files[{index}]"
+    known = dict(known)
+    secrets: list[str] = []
+    try:
+        for entry, number in env.numbered(decoded(path.read(option), path.written)):
+            if entry.key is None:
+                continue
+            where = f"{option}: {path.path}:{number}"
+            if entry.value is None or not SecretRef.NAME.fullmatch(entry.key):
+                raise UsageError(f"{where}: this is not KEY=VALUE")
+            try:
+                known[entry.key] = env.expanded(entry.value, known)
+            except KeyError as error:
+                raise UsageError(
+                    f"{where}: nothing defines ${{{error.args[0]}}}", hint="`${:-$}{` stands for a literal `${`"
+                ) from None
+            if names_a_secret(entry.key) and known[entry.key]:
+                mask_everywhere(known[entry.key])
+                secrets.append(entry.key)
+            yield _Line(entry.key, known[entry.key], f"{path.written}:{number}", hidden=True)
+    except UnusableFile as error:
+        raise UsageError(f"{option}: {path.path}:{error.line}: {error.what}") from None
+    if secrets and path.path.stat().st_mode & _READABLE_BY_ALL:
+        raise SecretError(
+            f"{option}: {path.path} holds {secrets[0]} and can be read by everybody", hint=f"chmod 600 {path.path}"
+        )
+
+
+def _check(agent: Agent, line: _Line) -> None:
+    """Refuse a line that proxhermes writes itself, and one that Hermes would not read as it is."""
+    name, value = line.name, line.value
+    section = OUR_VARIABLES.get(name)
+    if name in messaging.environment(agent.messaging) and not name.startswith("HERMES_"):
+        platform, _, key = name.lower().partition("_")
+        section = f"messaging.{platform}.{key}"
+    if name == PORT_VARIABLE and line.place != "hermes.environment":
+        section = "hermes.environment"  # whoever asks the API looks there for it, and reads no file
+    if section:
+        raise UsageError(
+            f"agents.{agent.vmid}: {line.place}: {name} is said elsewhere", hint=f"`{section}` in its place"
+        )
+    if name == "API_SERVER_ENABLED" and value.lower() not in ("true", "1", "yes", "on"):
+        raise UsageError(
+            f"agents.{agent.vmid}: {line.place}: {name}: the gateway's API cannot be switched off",
+            hint="proxhermes asks it whether the gateway is up; it listens within the agent's own network alone",
+        )
+    if _STRIPPED.search(name) and not value.isascii() and value != MASK:
+        raise UsageError(
+            f"agents.{agent.vmid}: {line.place}: {name} holds a character that is not ASCII",
+            hint="Hermes drops such characters from keys and tokens, which go into HTTP headers",
+        )
