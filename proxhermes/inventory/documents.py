@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -14,12 +14,45 @@ from pydantic_core import CoreSchema
 from proxhermes.inventory.fields import Model, mistake
 from proxhermes.inventory.local import LocalPath
 
+_ELSEWHERE: Final = {
+    "config.yaml": "hermes.settings",
+    ".env": "hermes.environment and hermes.secrets",
+    ".managed": "hermes.managed",
+    "auth.json": "hermes.auth_file",
+    "mcp-tokens": "hermes.mcp_tokens",
+    "plugins": "hermes.plugins",
+    "workspace": "hermes.documents",
+}
+"""What an option of its own puts into HERMES_HOME."""
+_STATE: Final = re.compile(
+    r"(?:auth|gateway|channel_directory|context_length_cache|processes)[._-].*|.*\.(?:db|lock|pid)(?:-.*)?"
+    r"|cron|sessions|logs|pairing|platforms|sandboxes|home|profiles|\.proxhermes.*|\.clean_shutdown"
+)
+"""What the agent itself keeps in HERMES_HOME (Hermes 0.19): the file, or the folder that it would lie in."""
+
 
 def _below(value: str) -> str:
-    parts = PurePosixPath(value).parts
-    if not re.fullmatch(r"[^\x00-\x1f\x7f\\]+", value) or value.startswith("/") or {".", ".."} & {*value.split("/")}:
+    plain = re.fullmatch(r"[^\x00-\x1f\x7f\\]+", value) and value == "/".join(PurePosixPath(value).parts)
+    if not plain or value.startswith("/") or {".", ".."} & {*value.split("/")}:
         raise mistake(f"{value!r} is not a path below the folder", "as in `SOUL.md` or `notes/projects.md`")
-    return "/".join(parts)
+    return value
+
+
+def _home_file(value: str) -> str:
+    first = value.split("/")[0]
+    if option := _ELSEWHERE.get(first):
+        raise mistake(f"{first} is written from another option", f"`{option}` in its place")
+    if _STATE.fullmatch(first):
+        raise mistake(f"{first} is the agent's own state", "files that are there to be read, as `SOUL.md`")
+    return value
+
+
+def _no_file_in_a_file(files: Mapping[str, Document]) -> Mapping[str, Document]:
+    for path in files:
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in files:
+                raise mistake(f"{str(parent)!r} is a file, and {path!r} would lie in it", "one of the two")
+    return files
 
 
 class Document(Model):
@@ -53,5 +86,9 @@ class Plugin(Model):
     enabled: bool = Field(default=True, description="Whether the agent loads it.")
 
 
-Documents = Mapping[Annotated[str, AfterValidator(_below)], Document]
+Documents = Annotated[Mapping[Annotated[str, AfterValidator(_below)], Document], AfterValidator(_no_file_in_a_file)]
+HomeFiles = Annotated[
+    Mapping[Annotated[str, AfterValidator(_below), AfterValidator(_home_file)], Document],
+    AfterValidator(_no_file_in_a_file),
+]
 Plugins = Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], Plugin]

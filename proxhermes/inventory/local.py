@@ -45,6 +45,11 @@ class LocalPath:
         except OSError as error:
             raise self._refused(error.strerror or str(error), option) from None
 
+    @property
+    def executable(self) -> bool:
+        """Whether its owner may run it."""
+        return os.access(self.path, os.X_OK)
+
     def walk(self, option: str | None = None) -> tuple[LocalPath, ...]:
         """All files below this folder, sorted, links to files followed; without what Python and git leave there.
 

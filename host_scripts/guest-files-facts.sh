@@ -1,0 +1,70 @@
+#!/bin/sh
+# What is there of the agent's files. Read in by guest-facts.sh and guest-verify.sh, after agent.sh and guest-common.sh;
+# defines
+#
+#   files_facts            print a line for each of the files named in `look` (labels, see below), and for those that
+#                          proxhermes installed last: tree.LABEL=UID GID MODE SHA256|- w|- KIND
+#   files_contents FOLDER  print the contents of those that are read as a whole (FOLDER: one of root's, for scratch)
+#
+# All of it is read with the rights of the home's owner, so that a link in it leads to nothing that the agent could not
+# read itself. A label is an absolute path, or one below home:, user_home:, workspace:. While another runtime has the
+# agent, these are where that one has them.
+# shellcheck disable=SC2154 # agent.sh assigns the agent's names
+
+# now NAME FIRST DEFAULT: where the agent's folder NAME is at present. FIRST: below the project, where it was before that
+# was remembered. One whose move was just finished is where it should be.
+now() {
+  found=$(sed -n "s/^$1=//p" "$project/.proxhermes-runtime" 2>/dev/null || true)
+  if [ ! -f "$project/.proxhermes-runtime" ] && [ -f "$project/compose.yaml" ]; then found=$project/$2; fi
+  if [ -n "$found" ] && [ -d "$found" ]; then printf '%s' "$found"; else printf '%s' "$3"; fi
+}
+
+files_places() {
+  now_home=$(now home data "$home")
+  now_user_home=$(now user_home data/home "$user_home")
+  now_workspace=$(now workspace data/workspace "$workspace")
+  owner=$(stat -c %u "$now_home" 2>/dev/null || echo 0)
+  group=$(stat -c %g "$now_home" 2>/dev/null || echo 0)
+  if [ "$owner" = 0 ]; then owner=$uid group=$gid; fi
+}
+
+as_owner() { setpriv --reuid "$owner" --regid "$group" --clear-groups "$@"; }
+
+files_facts() {
+  files_places
+  {
+    cat look 2>/dev/null || true
+    # Lines of `sha256  label`. Whoever wrote them, they lead no further than the agent's own rights.
+    as_owner sed -n 's/^[0-9a-f]\{64\}  //p' "$now_home/.proxhermes/files" 2>/dev/null || true
+  } | sort -u | as_owner sh -c "$(cat ./guest-files-look.sh)" look "$now_home" "$now_user_home" "$now_workspace"
+}
+
+files_contents() {
+  files_places
+  content config "$now_home/config.yaml" "$1"
+  content env "$now_home/.env" "$1"
+  for each in config.yaml env files; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
+}
+
+# content NAME PATH FOLDER: owner, mode and content, of nothing larger than such a file ever is. Never waits for a pipe.
+content() {
+  said=$(as_owner stat -L -c '%u %g %a %F' "$2" 2>/dev/null || stat -c '%u %g %a %F' "$2" 2>/dev/null) || return 0
+  case $said in *' regular '*) ;; *) fact "file.$1" "$said"; return 0 ;; esac
+  read_as "$2" >"$3/content" 2>/dev/null || { fact "file.$1" "${said%% regular*} file that cannot be read"; return 0; }
+  if [ "$(stat -c %s "$3/content")" -gt 1048576 ]; then
+    fact "file.$1" "${said%% regular*} file of more than 1 MiB"
+  else
+    fact "file.$1" "$said"
+    fact64 "file.$1" <"$3/content"
+  fi
+}
+
+# With the owner's rights; a plain file of root's own, which somebody made who ran the agent as root, with root's, if no
+# link is on the way to it.
+read_as() {
+  if [ ! -L "$1" ] && [ "$(stat -c %u "$1")" = 0 ]; then
+    (cd -P "${1%/*}" && [ "$PWD" = "${1%/*}" ] && dd if="./${1##*/}" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none)
+  else
+    as_owner dd if="$1" iflag=nonblock,fullblock bs=1048577 count=1 status=none
+  fi
+}

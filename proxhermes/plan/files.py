@@ -1,0 +1,282 @@
+"""The agent's files and folders: what is to be written, and what that changes. Pure.
+
+A changed .env or config.yaml restarts the service, for the gateway reads them once, and so does changed code (plugins,
+hooks). Documents do not: Hermes reads them anew for each conversation. What was declared last lies beside the files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes.errors import UsageError
+from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
+from proxhermes.hermes.environment import API_KEY
+from proxhermes.hermes.files import UnusableFile, decoded
+from proxhermes.hermes.merge import ABSENT, Difference
+from proxhermes.plan import documents
+from proxhermes.plan.entries import ABSENT as NOTHING
+from proxhermes.plan.entries import Entry, sha256
+from proxhermes.plan.model import Change, Door, Effect, Layer, pending
+
+if TYPE_CHECKING:
+    from proxhermes.facts.guest import GuestFacts
+    from proxhermes.facts.tree import Seen
+    from proxhermes.hermes.wanted import Wanted
+    from proxhermes.inventory.models import Agent
+
+_SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|key)$", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"\$\{\w+\}")
+_LEFT: Final = re.compile(r"(?:.*[/:])?\.proxhermes\.[A-Za-z0-9]{6}")
+"""A file that `guest-files-write.sh` did not get to give its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesPlan:
+    """What is to be done, in this order, and what the operator should know besides."""
+
+    changes: tuple[Change, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    changes: tuple[Change, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def looked_at(agent: Agent, wanted: Wanted | None) -> tuple[str, ...]:
+    """Labels of all that the facts have to say something of (wanted: None for the folders and the fixed files)."""
+    found = [rule.label for rule in modes.table(agent)]
+    if wanted is not None:
+        found += documents.looked_at(agent, wanted.files)
+        found += [labels.HOME + seed.path for seed in wanted.seeds]
+    return tuple(dict.fromkeys(found))
+
+
+def plan_files(
+    agent: Agent,
+    wanted: Wanted,
+    facts: GuestFacts,
+    *,
+    context_length: int | None,
+    fresh_key: str,
+    force_documents: bool = False,
+) -> FilesPlan:
+    """The difference between the files that are wanted and those that are.
+
+    context_length: in tokens, as LiteLLM tells it. fresh_key: for the gateway's own API, used if .env has none yet.
+    force_documents: replace documents that the agent changed, too. Raises UnusableFile for a file that somebody broke,
+    and UsageError for a `${NAME}` in the settings that nothing defines.
+    """
+    variables_part, lines = _env(agent, wanted, facts, fresh_key)
+    _defined(agent, wanted, lines)
+    config_part = _config(agent, wanted, facts, context_length)
+    given = documents.plan_documents(
+        agent, wanted.files, facts.tree, documents.read(_memory(facts, "files")), force=force_documents
+    )
+    seeds = _seeds(agent, wanted, facts)
+    parts = (config_part, variables_part, _Part(given.changes, given.entries, given.notes), seeds)
+    changes = [change for part in parts for change in part.changes]
+    entries = [entry for part in parts for entry in part.entries]
+    folders, rights = _rights(agent, wanted, facts, {entry.path for entry in entries if entry.kind == "file"})
+    changes = [*folders.changes, *changes, *rights.changes]
+    entries = [*folders.entries, *entries, *rights.entries]
+    remembered = _remembered(agent, wanted, facts, given.installed)
+    if remembered and not pending(changes):  # else it goes along with what it is about
+        changes.append(_change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
+    notes = [note for part in parts for note in part.notes]
+    return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes))
+
+
+def _config(agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None) -> _Part:
+    """config.yaml."""
+    content = _content(facts, "config", config.NAME)
+    if wanted.config_text is not None:
+        if content == wanted.config_text.encode():
+            return _Part()
+        after = f"{agent.hermes.config_file}, as it is"
+        change = _change(config.NAME, "another" if content else None, after, Effect.RESTART_SERVICE)
+        return _Part((change,), (_written(agent, "home:config.yaml", wanted.config_text.encode(), content),))
+    text = None if content is None else decoded(content, config.NAME)
+    tree = settings.with_context(wanted.settings, context_length)
+    defaults = settings.defaults(agent, new=not (text or "").strip())
+    last, notes = _last_settings(facts)
+    update = config.update(text, tree, last=last, defaults=defaults)
+    changes = tuple(
+        _change(f"{config.NAME}: {'.'.join(found.path)}", *_shown(found), Effect.RESTART_SERVICE)
+        for found in update.differences
+    )
+    notes += [
+        f"{config.NAME}: {'.'.join(path)} is no longer in the inventory, but was changed since: it stays"
+        for path in update.kept
+    ]
+    entries = (_written(agent, "home:config.yaml", update.text.encode(), content),) if changes else ()
+    return _Part(changes, entries, tuple(notes))
+
+
+def _last_settings(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:
+    """What config.yaml was given last; None where that is not known."""
+    text = _memory(facts, "config.yaml")
+    if not text:
+        return None, []
+    try:
+        return config.parse(text), []
+    except UnusableFile:  # of the agent's folder: what cannot be read is not known, and no reason to stop
+        return None, [".proxhermes/config.yaml cannot be read: keys that left the inventory are not taken out"]
+
+
+def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tuple[_Part, set[str]]:
+    """.env, and the names that it has then."""
+    content = _content(facts, "env", ".env")
+    text = decoded(content or b"", ".env")
+    lines = dict(wanted.environment.lines)
+    existing = env.values(text)
+    if API_KEY not in lines and not existing.get(API_KEY):
+        lines[API_KEY] = fresh_key
+    hidden = wanted.environment.secret | {API_KEY}
+    update = env.update(text, lines, forget=_memory(facts, "env").split())
+    changes: list[Change] = []
+    for name in (*update.added, *update.changed, *update.gone):
+        before, after = existing.get(name), lines.get(name)
+        if name in hidden or name not in lines or _SECRET_KEY.search(name):
+            before, after = before and "(hidden)", after and "(hidden, new)" if name in update.changed else "(hidden)"
+            after = None if name in update.gone else after
+        changes.append(_change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
+    entry = _written(agent, "home:.env", update.text.encode(), content)
+    notes = tuple(f".env: {duplicate}" for duplicate in wanted.environment.duplicates)
+    names = {*existing, *lines} - {*update.gone}
+    return _Part(tuple(changes), (entry,) if changes or content is None else (), notes), names
+
+
+def _defined(agent: Agent, wanted: Wanted, names: set[str]) -> None:
+    """Refuse a `${NAME}` that nothing defines: the agent would only fail at its first call."""
+    tree = wanted.settings if wanted.config_text is None else config.parse(wanted.config_text)
+    missing = variables.undefined(tree, names)
+    if missing:
+        where = "; ".join(f"{'.'.join(path)}: ${{{name}}}" for path, name in missing)
+        raise UsageError(
+            f"agents.{agent.vmid}: nothing defines what these settings name: {where}",
+            hint="hermes.secrets or hermes.environment: {" + f"{missing[0][1]}: …" + "}",
+        )
+
+
+def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts) -> _Part:
+    """Files to begin with, which the agent goes on with: put there where none is, or if that is asked for."""
+    changes: list[Change] = []
+    entries: list[Entry] = []
+    tokens = labels.path(layout.of(agent), modes.TOKENS)
+    for seed in wanted.seeds:
+        seen = facts.tree.get(labels.HOME + seed.path)
+        content = seed.content.encode() if isinstance(seed.content, str) else seed.content
+        if seen and (not seed.overwrite or seen.sha256 == sha256(content)):
+            continue
+        path = labels.path(layout.of(agent), labels.HOME + seed.path)
+        if seen and not seen.plain:
+            raise UnusableFile(seed.path, f"this is a {seen.kind}, not a plain file")
+        # A server that was refused without its token is asked again when the gateway starts.
+        effect = Effect.RESTART_SERVICE if path.startswith(f"{tokens}/") else Effect.NONE
+        changes.append(_change(path, "(hidden)" if seen else None, "(hidden, new)" if seen else "(hidden)", effect))
+        folder = Entry(tokens, "folder", modes.PRIVATE)
+        if path.startswith(f"{tokens}/") and modes.TOKENS not in facts.tree and folder not in entries:
+            entries.append(folder)
+        expected = (seen.sha256 if seen else None) or NOTHING
+        entries.append(Entry(path, "file", modes.SECRET, "agent", content, expected))
+    return _Part(tuple(changes), tuple(entries))
+
+
+def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) -> tuple[_Part, _Part]:
+    """Folders that are missing; and owners and modes of what is there, save of the files that are written anyway."""
+    place = layout.of(agent)
+    made = [rule for rule in modes.table(agent) if rule.made and rule.label not in facts.tree]
+    entries = tuple(Entry(labels.path(place, rule.label), "folder", rule.mode) for rule in made)
+    names = ", ".join(entry.path.removeprefix(f"{place.home}/") for entry in entries)
+    folders = _Part((_change("folders", None, f"{names} (0750)"),) if made else (), entries)
+    changes: list[Change] = []
+    wrong: list[Entry] = []
+    for rule in modes.table(agent):
+        seen, path = facts.tree.get(rule.label), labels.path(place, rule.label)
+        if seen is None or path in written:
+            continue
+        if seen.folder != (rule.kind == "folder"):
+            raise UnusableFile(path, f"this is a {seen.kind}, not a {rule.kind}")
+        mine = _of_the_agent(agent, seen, facts.tree.get(labels.HOME))
+        if rule.allows(seen.mode) and mine:
+            continue
+        mode = seen.mode if rule.allows(seen.mode) else rule.mode
+        before, after = f"{seen.uid}:{seen.gid} {seen.mode:04o}", f"{agent.hermes.uid}:{agent.hermes.gid} {mode:04o}"
+        changes.append(_change(path, before, after))
+        wrong.append(Entry(path, "mode", mode))
+    for label in facts.tree:
+        if _LEFT.fullmatch(label):
+            changes.append(_change(labels.path(place, label), "left by a run that was cut off", None))
+            wrong.append(Entry(labels.path(place, label), "gone", expected=facts.tree[label].sha256 or "other"))
+    return folders, _Part(tuple(changes), tuple(wrong))
+
+
+def _of_the_agent(agent: Agent, seen: Seen, home: Seen | None) -> bool:
+    """Whether it is the agent's, or becomes so along with its home."""
+    owners = {(agent.hermes.uid, agent.hermes.gid)}
+    if home is not None and home.uid != agent.hermes.uid:
+        owners.add((home.uid, home.gid))
+    return (seen.uid, seen.gid) in owners
+
+
+def _remembered(agent: Agent, wanted: Wanted, facts: GuestFacts, installed: Mapping[str, str]) -> tuple[Entry, ...]:
+    """What is remembered of this run, where that differs from what is."""
+    if wanted.config_text is None:
+        declared = config.memory(wanted.settings, settings.defaults(agent, new=False))
+    else:
+        declared = config.parse(wanted.config_text)
+    texts = {
+        "config.yaml": config.dump(declared),
+        "env": "".join(f"{name}\n" for name in sorted(wanted.environment.lines)),
+        "files": documents.render(installed),
+    }
+    entries: list[Entry] = []
+    for name, text in texts.items():
+        seen = facts.content(f"last-{name}")
+        if seen != text.encode():
+            entries.append(_written(agent, f"{modes.MEMORY}/{name}", text.encode(), seen))
+    return tuple(entries)
+
+
+def _memory(facts: GuestFacts, name: str) -> str:
+    """What is remembered under `name`; empty where nothing is, or nothing that can be read."""
+    return (facts.content(f"last-{name}") or b"").decode("utf-8", "replace")
+
+
+def _content(facts: GuestFacts, name: str, shown: str) -> bytes | None:
+    """The content of a file; None if it is not there. Raises UnusableFile for what is no file that can be read."""
+    file = facts.files.get(name)
+    if file is not None and file.content is None:
+        raise UnusableFile(shown, f"this is a {file.kind}, not a plain file of the agent's")
+    return file.content if file else None
+
+
+def _written(agent: Agent, label: str, content: bytes, before: bytes | None) -> Entry:
+    mode = next((rule.mode for rule in modes.table(agent) if rule.label == label), modes.FILE)
+    expected = NOTHING if before is None else sha256(before)
+    return Entry(labels.path(layout.of(agent), label), "file", mode, "agent", content, expected)
+
+
+def _shown(found: Difference) -> tuple[str | None, str | None]:
+    """Both values as text; one that looks like a secret and is no reference is not shown."""
+
+    def text(value: Any) -> str | None:
+        if value is ABSENT:
+            return None
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        hide = _SECRET_KEY.search(found.path[-1]) and written and not _REFERENCE.fullmatch(written)
+        return "(hidden)" if hide else written
+
+    return text(found.before), text(found.after)
+
+
+def _change(subject: str, before: str | None, after: str | None, effect: Effect = Effect.NONE) -> Change:
+    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
