@@ -1,57 +1,50 @@
-"""Hermes' config.yaml: what proxhermes sets in it, merged into what is there, with others' keys and comments kept.
+"""Hermes' config.yaml: what proxhermes declares in it, merged into what is there, with others' keys and comments kept.
 
-Compared is what Hermes reads (PyYAML, YAML 1.1); written is with ruamel.yaml, which keeps comments and order.
+Compared is what Hermes reads (PyYAML, YAML 1.1). The text is changed in place; where that cannot be done (anchors), it
+is written anew with comments and order kept. Either way it is read again, and used only if it says what was meant.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, PlainScalarString
 
+from proxhermes.hermes import yaml_anchors, yaml_edit
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import ABSENT, Difference, Path, differences, leaves, lookup, merged, nested, removed, same
+from proxhermes.hermes.merge import ABSENT, Difference, Path, lookup, merged, nested, same, three_way
+from proxhermes.hermes.settings import VERSION
 
 NAME: Final = "config.yaml"
 _NEW: Final = "# Hermes' settings. proxhermes sets the keys that its inventory mentions and leaves all others alone.\n"
 
 
-class _AsItStands(VersionedResolver):
-    """Takes every plain scalar for a text, so that numbers and words that we do not touch are written as they stood."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        if kind is ScalarNode and value and implicit[0]:
-            return self.DEFAULT_SCALAR_TAG
-        return super().resolve(kind, value, implicit)
-
-
 @dataclass(frozen=True, slots=True)
 class ConfigUpdate:
-    """The file's new text, and what differs from the old one; without differences the text is the old one."""
+    """The file's new text, and what differs from the old one; without differences the text is the old one.
+
+    kept: keys that are declared no more and stay, because somebody changed them since they were written.
+    """
 
     text: str = field(repr=False)
     differences: tuple[Difference, ...]
+    kept: tuple[Path, ...] = ()
 
 
-def parse(text: str) -> dict[str, Any]:
-    """The settings as Hermes reads them. Raises UnusableFile with the line that cannot be read."""
+def parse(text: str, name: str = NAME) -> dict[str, Any]:
+    """The settings as Hermes reads them. name: the file's. Raises UnusableFile with the line that cannot be read."""
     try:
         settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise _unusable(error) from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        raise _unusable(error, name) from None
     if settings is None:
         return {}
     if not isinstance(settings, dict):
-        raise UnusableFile(NAME, "this is not a mapping of settings", 1)
+        raise UnusableFile(name, "this is not a mapping of settings", 1)
     return settings
 
 
@@ -59,95 +52,57 @@ def update(
     text: str | None,
     wanted: Mapping[str, Any],
     *,
+    last: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
     forget: Collection[Path] = (),
 ) -> ConfigUpdate:
-    """Merge `wanted` into the file's `text` (None: no file), by the law of `hermes.merge`.
+    """Merge `wanted` into the file's `text` (None: no file), by the law of `hermes.merge.three_way`.
 
-    defaults: set only where the file says nothing. forget: paths that are taken out unless they are wanted.
-    Raises UnusableFile for a text that cannot be read, or not be changed without touching others' keys.
+    last: what `memory` said when the file was written last; None: not known. defaults: set only where the file says
+    nothing. Raises UnusableFile for a text that cannot be read, or not be changed without touching others' keys.
     """
     existing = parse(text or "")
-    missing: dict[str, Any] = {}
-    for path, value in leaves(defaults or {}):
-        if lookup(existing, path) is ABSENT:
-            missing = merged(missing, nested(path, value))
-    target = merged(existing, merged(missing, wanted))
-    gone = [path for path in forget if lookup(wanted, path) is ABSENT and lookup(existing, path) is not ABSENT]
-    for path in gone:
-        target = removed(target, path)
-    found = [*differences(existing, merged(missing, wanted))]
-    found += [Difference(path, lookup(existing, path), ABSENT) for path in gone]
-    if not found and text is not None:
-        return ConfigUpdate(text, ())
-    written = _written(text, found)
-    if not same(parse(written), target):
-        raise UnusableFile(NAME, "it cannot be changed without touching other keys (anchors, or keys as `on`, `yes`?)")
-    return ConfigUpdate(written, tuple(found))
+    for path in forget:
+        if (value := lookup(existing, path)) is not ABSENT:
+            last = merged(last or {}, nested(path, value))
+    merge = three_way(existing, wanted, last=last, defaults=defaults)
+    if not merge.differences and text is not None:
+        return ConfigUpdate(text, (), merge.kept)
+    written = _written(text if text else _NEW, existing, merge.target)
+    return ConfigUpdate(written, merge.differences, merge.kept)
 
 
-def _written(text: str | None, found: Collection[Difference]) -> str:
-    """The text with the differences carried out, comments kept."""
-    editor = YAML()
-    editor.Resolver = _AsItStands
-    editor.preserve_quotes = True
-    editor.width = 4096
-    try:
-        document = editor.load(text or "")
-    except YAMLError as error:
-        raise _unusable(error) from None
-    head = ""
-    if document is None:  # nothing there, or comments alone
-        document, head = CommentedMap(), text or _NEW
-        head += "" if head.endswith("\n") else "\n"
-    for difference in found:
-        if difference.after is ABSENT:
-            _remove(document, difference.path)
-        else:
-            _set(document, difference.path, _as_written(difference.after))
-    out = io.StringIO()
-    editor.dump(document, out)
-    return head + out.getvalue()
+def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What to remember of this run for the next one's `last`.
+
+    The file's version is not in it: Hermes itself raises that, and nobody takes it out.
+    """
+    return merged({key: value for key, value in defaults.items() if key != VERSION}, declared)
 
 
-def _set(document: Any, path: Path, value: Any) -> None:
-    *parents, last = path
-    for key in parents:
-        if not isinstance(document.get(key), CommentedMap):
-            document[_as_written(key)] = CommentedMap()
-        document = document[key]
-    document[_as_written(last)] = value
+def dump(settings: Mapping[str, Any]) -> str:
+    """The settings as a text of their own, as `parse` reads it."""
+    return yaml_edit.dumped(settings) if settings else ""
 
 
-def _remove(document: Any, path: Path) -> None:
-    key, *rest = path
-    if rest:
-        _remove(document[key], tuple(rest))
-        if document[key]:
-            return
-    del document[key]
+def _written(text: str, existing: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    """The text with `target` in place of `existing`."""
+    ways: tuple[Callable[[str, Iterable[yaml_edit.Edit]], str], ...] = (
+        yaml_edit.edited,
+        yaml_anchors.rewritten,
+        partial(yaml_anchors.rewritten, flat=True),
+    )
+    for way in ways:
+        try:
+            written = way(text, yaml_edit.edits(existing, target))
+            if same(yaml.safe_load(written) or {}, target):
+                return written
+        except (yaml_edit.CannotEdit, yaml.YAMLError, YAMLError):
+            continue  # the next way
+    raise UnusableFile(NAME, "it cannot be changed without touching other keys (one that stands there twice?)")
 
 
-def _as_written(value: Any) -> Any:
-    """The value for the editor: text is quoted where Hermes would take it for something else (`off`, `1:30`)."""
-    if isinstance(value, str):
-        return PlainScalarString(value) if _reads_as(value) == value else DoubleQuotedScalarString(value)
-    if isinstance(value, Mapping):
-        return CommentedMap((_as_written(key), _as_written(item)) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return [_as_written(item) for item in value]
-    return PlainScalarString(yaml.safe_dump(value).split("\n")[0])
-
-
-def _reads_as(text: str) -> object:
-    """What a plain scalar with this text is to Hermes; None where it cannot be one."""
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        return None
-
-
-def _unusable(error: yaml.YAMLError | YAMLError) -> UnusableFile:
+def _unusable(error: Exception, name: str) -> UnusableFile:
     """The error with its line, without the text around it, which may hold a secret."""
     mark = None
     problem = "this is not YAML"
@@ -156,4 +111,4 @@ def _unusable(error: yaml.YAMLError | YAMLError) -> UnusableFile:
         if error.context_mark and "stream end" in (error.problem or ""):  # something left open: where it began
             mark = error.context_mark
         problem = f"this is not YAML: {(error.problem or error.context or '').splitlines()[0]}"
-    return UnusableFile(NAME, problem, mark.line + 1 if mark else None)
+    return UnusableFile(name, problem, mark.line + 1 if mark else None)

@@ -79,17 +79,68 @@ def lookup(settings: Mapping[str, Any], path: Path) -> Any:
     return value
 
 
-def removed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """`settings` without the value at `path`, and without the mappings that become empty by that."""
+def removed(settings: Mapping[str, Any], path: Path, keep: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`settings` without the value at `path`, and without the mappings that become empty by that.
+
+    keep: such a mapping stays where this tree has one, too.
+    """
     key, *rest = path
     if key not in settings:
         return dict(settings)
-    child = removed(settings[key], tuple(rest)) if rest and isinstance(settings[key], Mapping) else None
-    if rest and child is None:  # the path ends in something that is no mapping
-        return dict(settings)
-    if child:
-        return {**settings, key: child}
+    child = settings[key]
+    if rest:
+        if not isinstance(child, Mapping):  # the path ends in something that is no mapping
+            return dict(settings)
+        kept = (keep or {}).get(key)
+        left = removed(child, tuple(rest), kept if isinstance(kept, Mapping) else None)
+        if left or isinstance(kept, Mapping) or not child:
+            return {**settings, key: left}
     return {name: value for name, value in settings.items() if name != key}
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What a three-way merge makes of the existing settings, and the differences that are carried out.
+
+    kept: what is declared no more, and stays because somebody has changed it since.
+    """
+
+    target: dict[str, Any]
+    differences: tuple[Difference, ...]
+    kept: tuple[Path, ...] = ()
+
+
+def three_way(
+    existing: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    last: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Merge:
+    """Merge `wanted` into `existing`, and take out what was declared `last` and is no more, if it is unchanged.
+
+    defaults: set where `existing` says nothing, or still says what was set there `last`. Without `last`, this is
+    `merged`. Lists are values; a mapping that was declared empty goes only if it is empty still.
+    """
+    last, defaults = last or {}, defaults or {}
+    asked: dict[str, Any] = {}
+    for path, value in leaves(defaults):
+        before = lookup(existing, path)
+        if before is ABSENT or same(before, lookup(last, path)):
+            asked = merged(asked, nested(path, value))
+    asked = merged(asked, wanted)
+    target = merged(existing, asked)
+    found, kept = [*differences(existing, asked)], []
+    for path, value in leaves(last):
+        now = lookup(target, path)
+        if now is ABSENT or any(lookup(tree, path) is not ABSENT for tree in (wanted, defaults)):
+            continue
+        if same(now, value):
+            target = removed(target, path, wanted)
+            found.append(Difference(path, now, ABSENT))
+        elif not isinstance(value, Mapping):
+            kept.append(path)
+    return Merge(target, tuple(found), tuple(kept))
 
 
 def nested(path: Path, value: Any) -> dict[str, Any]:

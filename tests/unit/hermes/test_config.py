@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxhermes.hermes import config
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import ABSENT, merged, same
+from proxhermes.hermes.merge import ABSENT, leaves, lookup, merged, removed, same
 
 WANTED = {
     "model": {
@@ -70,7 +70,7 @@ def test_comments_order_and_other_keys_survive() -> None:
     assert after.text == (
         "# mine, hands off\n"
         "model:\n"
-        "  default: claude-sonnet # the old one\n"
+        "  default: claude-sonnet   # the old one\n"
         "  temperature: 0.5\n"
         "  provider: custom\n"
         "  base_url: http://10.1.10.22:4000/v1\n"
@@ -104,18 +104,9 @@ def test_defaults_are_set_only_where_nothing_stands() -> None:
     assert config.update("terminal: {cwd: null}\n_config_version: 12\n", {}, defaults=defaults).differences == ()
 
 
-def test_what_was_ours_and_is_wanted_no_more_goes() -> None:
-    text = config.update(None, {"platforms": {"telegram": {"enabled": True}}, "model": {"default": "x"}}).text
-    after = config.update(
-        text, {"model": {"default": "x"}}, forget=[("platforms", "telegram", "enabled"), ("model", "default"), ("no",)]
-    )
-    assert config.parse(after.text) == {"model": {"default": "x"}}
-    assert [(d.path, d.after) for d in after.differences] == [(("platforms", "telegram", "enabled"), ABSENT)]
-
-
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: 1\nb: [1, 2\nc: 3\n", 3), ("a: 1\n\tb: 2\n", 2), ("- a\n- b\n", 1), ("a: 1\na: 2\n", 2), ("a: *nobody\n", 1)],
+    [("a: 1\nb: [1, 2\nc: 3\n", 3), ("a: 1\n\tb: 2\n", 2), ("- a\n- b\n", 1), ("a: *nobody\n", 1)],
 )
 def test_a_file_that_cannot_be_read_stops_with_its_line(text: str, line: int) -> None:
     with pytest.raises(UnusableFile) as caught:
@@ -129,6 +120,222 @@ def test_the_error_does_not_repeat_what_stands_in_the_file() -> None:
     assert "sk-secret" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
 
 
-def test_a_key_that_only_looks_like_ours_stops_the_run_instead_of_looping() -> None:
-    with pytest.raises(UnusableFile, match="without touching other keys"):
-        config.update("on: 1\n", {"on": 2})
+def test_keys_that_hermes_takes_for_something_else_are_not_ours() -> None:
+    after = config.update("on: 1\n12: x\n", {"on": 2, "12": "y"})
+    assert config.parse(after.text) == {True: 1, 12: "x", "on": 2, "12": "y"}
+    assert after.text.startswith("on: 1\n12: x\n")
+
+
+# Three ways: what was declared last time, what is there, what is declared now.
+
+
+def test_what_was_ours_and_is_declared_no_more_goes_unless_somebody_changed_it() -> None:
+    last = {"model": {"default": "x"}, "agent": {"max_turns": 60, "verbose": True}, "skills": {"disabled": ["a"]}}
+    text = config.update(None, last).text.replace("max_turns: 60", "max_turns: 90  # I need more")
+    after = config.update(text, {"model": {"default": "x"}}, last=last)
+    assert config.parse(after.text) == {"model": {"default": "x"}, "agent": {"max_turns": 90}}
+    assert "# I need more" in after.text
+    assert after.kept == (("agent", "max_turns"),)
+    assert [(d.path, d.after) for d in after.differences] == [
+        (("agent", "verbose"), ABSENT),
+        (("skills", "disabled"), ABSENT),
+    ]
+    again = config.update(after.text, {"model": {"default": "x"}}, last={"model": {"default": "x"}})
+    assert (again.differences, again.kept) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "wanted", "after"),
+    [
+        ("a: {b: 1}\n", {"a": {"b": 1}}, {"a": {}}, {"a": {}}),
+        ("a: {b: 1}\n", {"a": {"b": 1}}, {"a": 5}, {"a": 5}),
+        ("a: 5\n", {"a": 5}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ("a: {}\n", {"a": {}}, {}, {}),
+        ("a: {mine: 1}\n", {"a": {}}, {}, {"a": {"mine": 1}}),
+        ("a: null\nb: 1\n", {"a": None}, {}, {"b": 1}),
+        ("a: true\n", {"a": 1}, {}, {"a": True}),  # 1 is not true: somebody wrote that
+        ("a: {b: {c: 1}, d: 2}\n", {"a": {"b": {"c": 1}}}, {}, {"a": {"d": 2}}),
+    ],
+)
+def test_a_removal_takes_what_was_declared_and_no_more(text: str, last: Any, wanted: Any, after: Any) -> None:
+    assert same(config.parse(config.update(text, wanted, last=last).text), after)
+
+
+def test_a_default_follows_the_inventory_until_somebody_changes_it() -> None:
+    def defaults(cwd: str) -> Any:
+        return {"terminal": {"cwd": cwd}}
+
+    text = config.update(None, {}, defaults=defaults("/data") | {"_config_version": 33}).text
+    last = config.memory({}, defaults("/data") | {"_config_version": 33})
+    assert last == defaults("/data")
+    assert config.parse(config.update(text, {}, last=last, defaults=defaults("/fast")).text) == {
+        "terminal": {"cwd": "/fast"},
+        "_config_version": 33,
+    }
+    mine = text.replace("/data", "/mine")
+    assert config.update(mine, {}, last=last, defaults=defaults("/fast")).differences == ()
+    assert config.update(mine, {}, last=last, defaults=defaults("/fast")).kept == ()
+
+
+def the_modules_merge(existing: Any, declared: Any) -> Any:
+    """The law in a few lines: mapping by mapping, all else replaced, other keys stay."""
+    result = dict(existing)
+    for key, value in declared.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = the_modules_merge(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+STYLES = st.sampled_from([None, True, False])
+
+
+@settings(max_examples=300, deadline=None)
+@given(SETTINGS, SETTINGS, STYLES)
+def test_without_a_memory_it_is_the_modules_merge(existing: Any, wanted: Any, flow: bool | None) -> None:
+    text = yaml.safe_dump(existing, allow_unicode=True, default_flow_style=flow, width=40)
+    after = config.update(text, wanted)
+    assert same(config.parse(after.text), the_modules_merge(existing, wanted))
+    again = config.update(after.text, wanted, last=wanted)
+    assert (again.text, again.differences, again.kept) == (after.text, (), ())
+
+
+@settings(max_examples=300, deadline=None)
+@given(SETTINGS, SETTINGS, SETTINGS, STYLES)
+def test_the_third_way_takes_out_only_what_was_declared_and_is_unchanged(
+    existing: Any, last: Any, wanted: Any, flow: bool | None
+) -> None:
+    existing = the_modules_merge(existing, last)
+    text = yaml.safe_dump(existing, allow_unicode=True, default_flow_style=flow)
+    after = config.parse(config.update(text, wanted, last=last).text)
+    two_way = the_modules_merge(existing, wanted)
+    for path, value in leaves(two_way):
+        gone = lookup(after, path) is ABSENT
+        ours = lookup(last, path) is not ABSENT and lookup(wanted, path) is ABSENT
+        emptied = isinstance(value, dict)
+        assert not gone or ours or emptied
+        assert gone or same(lookup(after, path), value)
+    for path, value in leaves(last):
+        if not isinstance(value, dict) and lookup(wanted, path) is ABSENT:
+            assert lookup(after, path) is ABSENT
+    for path, value in leaves(wanted):
+        assert isinstance(value, dict) or same(lookup(after, path), value)
+
+
+# The text: comments, order, quoting, anchors.
+
+EVERY_KIND = """# about the file
+base: &base   # an anchor
+  a: 1        # one
+  list: [x, 'y']   # quoted
+terminal:
+    # four blanks here
+    cwd: "/mine"
+
+    env_passthrough:   # the list
+      # why
+      - A   # first
+      - B
+# about streaming
+
+streaming: yes   # as it stood
+prompt: |
+  # no comment
+  text
+
+mcp_servers: {lab: {url: 'http://a', enabled: true}}
+empty:
+last: 0o7
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "old", "new"),
+    [
+        ({"terminal": {"cwd": "/x"}}, 'cwd: "/mine"', "cwd: /x"),
+        ({"base": {"a": 2}}, "a: 1        # one", "a: 2        # one"),
+        ({"base": {"list": ["z"]}}, "[x, 'y']   # quoted", "[z]   # quoted"),
+        ({"streaming": False}, "streaming: yes   #", "streaming: false   #"),
+        ({"empty": "on"}, "empty:\n", "empty: 'on'\n"),
+        ({"last": "0o7 "}, "last: 0o7", "last: '0o7 '"),
+        ({"prompt": "a\nb\n"}, "  # no comment\n  text\n", "  a\n  b\n"),
+        ({"mcp_servers": {"lab": {"url": "http://b"}}}, "'http://a'", "'http://b'"),
+        ({"mcp_servers": {"off": {}}}, "enabled: true}}", "enabled: true}, 'off': {}}"),
+        ({"terminal": {"timeout": 9}}, "      - B\n", "      - B\n    timeout: 9\n"),
+        ({"new": {"x": [1]}}, "last: 0o7\n", "last: 0o7\nnew:\n  x:\n  - 1\n"),
+        (
+            {"terminal": {"env_passthrough": ["C"]}},
+            "    env_passthrough:   # the list\n      # why\n      - A   # first\n      - B\n",
+            "    # why\n    env_passthrough:   # the list\n    - C\n",
+        ),
+    ],
+)
+def test_a_change_touches_nothing_but_its_entry(wanted: Any, old: str, new: str) -> None:
+    assert EVERY_KIND.count(old) == 1
+    assert config.update(EVERY_KIND, wanted).text == EVERY_KIND.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("last", "old", "new"),
+    [
+        ({"terminal": {"cwd": "/mine"}}, '    cwd: "/mine"\n', ""),
+        (
+            {"terminal": {"env_passthrough": ["A", "B"]}},
+            "    env_passthrough:   # the list\n      # why\n      - A   # first\n      - B\n",
+            "      # why\n",
+        ),
+        ({"prompt": "# no comment\ntext\n"}, "prompt: |\n  # no comment\n  text\n", ""),
+        ({"streaming": True}, "streaming: yes   # as it stood\n", ""),
+        ({"empty": None}, "empty:\n", ""),
+    ],
+)
+def test_a_removal_leaves_all_else_as_it_is(last: Any, old: str, new: str) -> None:
+    assert EVERY_KIND.count(old) == 1
+    assert config.update(EVERY_KIND, {}, last=last).text == EVERY_KIND.replace(old, new)
+
+
+ANCHORS = """# shared
+defaults: &d
+  timeout: 30   # seconds
+  nested: {x: 1}
+one:
+  <<: *d   # all of it
+  url: http://one
+two: *d
+name: &n hermes
+again: *n   # the same
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        ({"one": {"timeout": 5}}, ["<<: *d   # all of it", "two: *d", "again: *n   # the same"]),
+        ({"two": {"timeout": 5}}, ["<<: *d", "defaults: &d", "# seconds"]),
+        ({"defaults": {"timeout": 5}}, ["two: *d", "# seconds"]),
+        ({"one": {"nested": {"x": 2}}}, ["url: http://one"]),
+        ({"one": {"nested": {"y": 2}}}, ["url: http://one"]),
+        ({"again": "else"}, ["name: &n hermes", "<<: *d"]),
+        ({"name": "else"}, ["<<: *d", "again: &n hermes"]),
+        ({"two": 7}, ["<<: *d", "again: *n"]),
+        ({"defaults": None}, ["url: http://one", "again: *n"]),
+    ],
+)
+def test_what_an_alias_stands_for_is_changed_for_it_alone(wanted: Any, kept: list[str]) -> None:
+    after = config.update(ANCHORS, wanted)
+    assert same(config.parse(after.text), the_modules_merge(config.parse(ANCHORS), wanted))
+    for part in ("# shared", "# all of it", "# the same", *kept):
+        assert part in after.text
+
+
+@pytest.mark.parametrize("last", [{"one": {"timeout": 30}}, {"name": "hermes"}, {"defaults": {"nested": {"x": 1}}}])
+def test_what_an_alias_stands_for_is_removed_for_it_alone(last: Any) -> None:
+    after = config.update(ANCHORS, {}, last=last)
+    ((path, _),) = leaves(last)
+    assert same(config.parse(after.text), removed(config.parse(ANCHORS), path))
+
+
+def test_line_ends_and_indents_of_the_file_are_kept() -> None:
+    text = "a:\r\n   b: 1\r\nc: 2"
+    assert config.update(text, {"a": {"d": 3}, "e": 4}).text == "a:\r\n   b: 1\r\n   d: 3\r\nc: 2\r\ne: 4\r\n"

@@ -1,0 +1,216 @@
+"""Changes in the text of a YAML file that leave every other byte of it as it is.
+
+A change is made where the entry stands: its lines are cut or replaced, new entries follow the last one of their block.
+What cannot be done so (an alias, keys on one line with others) raises CannotEdit; whoever calls reads the result anew
+and compares, so that a text that turned out otherwise is never used.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from proxhermes.hermes.merge import ABSENT, Path, same
+
+_STR: Final = "tag:yaml.org,2002:str"
+_BREAK: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # what PyYAML counts as the end of a line
+
+
+class CannotEdit(Exception):
+    """This change cannot be made in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Set the value at `path`, or remove it (`value` ABSENT). The mapping that holds it is there."""
+
+    path: Path
+    value: Any
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long texts in their own lines, and no anchors of ours."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+class _InlineDumper(_Dumper):
+    """The same on one line."""
+
+
+_Dumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style="|" if "\n" in text else None))
+_InlineDumper.add_representer(
+    str, lambda to, text: to.represent_scalar(_STR, text, style='"' if "\n" in text else None)
+)
+
+
+def edits(before: Mapping[str, Any], after: Mapping[str, Any], at: Path = ()) -> Iterator[Edit]:
+    """The fewest changes that make `after` of `before`, whole blocks at once where all of a block is new or gone."""
+    for key, old in before.items():
+        path, new = (*at, key), after.get(key, ABSENT)
+        if isinstance(old, Mapping) and isinstance(new, Mapping) and old and new:
+            yield from edits(old, new, path)
+        elif new is ABSENT or not same(old, new):
+            yield Edit(path, new)
+    yield from (Edit((*at, key), new) for key, new in after.items() if key not in before)
+
+
+def edited(text: str, changes: Iterable[Edit]) -> str:
+    """`text` with the changes made. Raises CannotEdit, and yaml.YAMLError where one of them broke the text."""
+    for change in changes:
+        text = _one(text, change)
+    return text
+
+
+def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n") -> str:
+    """Entries of a block as they are written, indented by `indent` blanks."""
+    text = yaml.dump(dict(value), Dumper=_Dumper, default_flow_style=False, **_STYLE)
+    return "".join(f"{' ' * indent if line else ''}{line}{newline}" for line in text.splitlines())
+
+
+_STYLE: Final[dict[str, Any]] = {"sort_keys": False, "allow_unicode": True, "width": sys.maxsize}
+
+
+def _inline(value: Any, *, flow: bool) -> str:
+    """The value on one line; flow: as it may stand within `[…]` or `{…}`."""
+    style = {"Dumper": _InlineDumper, "default_flow_style": True, **_STYLE}
+    if flow:
+        return str(yaml.dump([value], **style)).strip()[1:-1]
+    return str(yaml.dump(value, **style)).removesuffix("...\n").strip()
+
+
+def _one(text: str, change: Edit) -> str:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None or (isinstance(root, yaml.MappingNode) and not root.value):
+        rest = text if root is None else text[: root.start_mark.index] + text[root.end_mark.index :]
+        return rest + ("" if not rest or rest.endswith("\n") else "\n") + dumped({change.path[0]: change.value})
+    if not isinstance(root, yaml.MappingNode):
+        raise CannotEdit
+    block = root
+    for key in change.path[:-1]:
+        parent = _entry(block, key)
+        if parent is None or not isinstance(parent[1], yaml.MappingNode):
+            raise CannotEdit  # it comes from a merge key
+        block = parent[1]
+    page = _Page(text)
+    found = _entry(block, change.path[-1])
+    if change.value is not ABSENT:
+        entry = {change.path[-1]: change.value}
+        return page.replaced(block, *found, entry) if found else page.added(block, entry)
+    if found is None:
+        raise CannotEdit
+    return page.removed(block, *found)
+
+
+def _entry(block: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Key and value of the entry that counts, the last one of this name."""
+    entries = reversed(block.value)
+    return next((entry for entry in entries if entry[0].tag == _STR and entry[0].value == key), None)
+
+
+class _Page:
+    """The text with the places of its lines."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts = [0, *(found.end() for found in _BREAK.finditer(text))]
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+
+    def line(self, number: int) -> str:
+        """The line, counted from 0, without its end."""
+        return _BREAK.split(self.text[self.starts[number] : self.start(number + 1)])[0]
+
+    def start(self, number: int) -> int:
+        """Where the line begins; the end of the text for the one after the last."""
+        return self.starts[number] if number < len(self.starts) else len(self.text)
+
+    def last(self, node: yaml.Node, after: int) -> int:
+        """The last line of a value that begins behind the place `after`."""
+        if node.start_mark.index < after:
+            raise CannotEdit  # an alias: it is written where its anchor is
+        if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+            child = node.value[-1]
+            key, value = child if isinstance(child, tuple) else (None, child)
+            return self.last(value, key.end_mark.index if key else node.start_mark.index)
+        end: int = node.end_mark.line - (node.end_mark.column == 0 and node.end_mark.line > node.start_mark.line)
+        while end > node.start_mark.line and not self.line(end).strip():
+            end -= 1  # a text in its own lines takes the empty ones behind it along
+        return end
+
+    def added(self, block: yaml.MappingNode, entry: Mapping[str, Any]) -> str:
+        """The text with one more entry at the end of the block."""
+        key, value = block.value[-1]
+        if block.flow_style:
+            end = value.end_mark.index
+            if end < key.end_mark.index:
+                raise CannotEdit
+            return f"{self.text[:end]}, {_inline_entry(entry)}{self.text[end:]}"
+        place = self.start(self.last(value, key.end_mark.index) + 1)
+        head, tail = self.text[:place], self.text[place:]
+        head += "" if head.endswith(("\n", "\r")) else self.newline
+        return head + dumped(entry, block.value[0][0].start_mark.column, self.newline) + tail
+
+    def removed(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> str:
+        """The text without the entry; lines of comments within it stay."""
+        first, last = self._lines(block, key, value)
+        comments = self._comments(value, first, last)
+        kept = "".join(self.text[self.start(number) : self.start(number + 1)] for number in comments)
+        return self.text[: self.start(first)] + kept + self.text[self.start(last + 1) :]
+
+    def replaced(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node, entry: Mapping[str, Any]) -> str:
+        """The text with the entry's value replaced, in its place on the line where both values fit there."""
+        start, end = value.start_mark.index, value.end_mark.index
+        (new,) = entry.values()
+        flow = isinstance(value, yaml.CollectionNode) and value.flow_style
+        on_the_line = flow or (isinstance(value, yaml.ScalarNode) and value.style not in ("|", ">"))
+        plain = not isinstance(new, (Mapping, list, tuple)) or not new
+        if start >= key.end_mark.index and on_the_line and (plain or flow) and not _is_long(new):
+            written = ("" if start < end else " ") + _inline(new, flow=bool(block.flow_style))
+            return self.text[:start] + written + self.text[end:]
+        first, last = self._lines(block, key, value)
+        column = key.start_mark.column
+        written = dumped(entry, column, self.newline)
+        if remark := re.match(r"\s*:(\s+#.*)", self.line(first)[key.end_mark.column :]):
+            head, rest = written.split(self.newline, 1)
+            written = head + remark[1].rstrip() + self.newline + rest
+        comments = (self.line(number).lstrip() for number in self._comments(value, first, last))
+        kept = "".join(" " * column + comment + self.newline for comment in comments)
+        return self.text[: self.start(first)] + kept + written + self.text[self.start(last + 1) :]
+
+    def _lines(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> tuple[int, int]:
+        """First and last line of an entry that has its lines to itself."""
+        first = key.start_mark.line
+        if block.flow_style or self.line(first)[: key.start_mark.column].strip():
+            raise CannotEdit
+        return first, self.last(value, key.end_mark.index)
+
+    def _comments(self, value: yaml.Node, first: int, last: int) -> list[int]:
+        """The lines of comments within an entry of these lines, if its value is a block."""
+        if not isinstance(value, yaml.CollectionNode) or value.flow_style:
+            return []
+        inside = {number for node in _scalars(value) for number in range(node.start_mark.line, node.end_mark.line)}
+        lines = range(first + 1, last + 1)
+        return [number for number in lines if number not in inside and self.line(number).lstrip().startswith("#")]
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and "\n" in value
+
+
+def _inline_entry(entry: Mapping[str, Any]) -> str:
+    ((key, value),) = entry.items()
+    return f"{_inline(key, flow=True)}: {_inline(value, flow=True)}"
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for part in child if isinstance(child, tuple) else (child,):
+            yield from _scalars(part)
