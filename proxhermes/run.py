@@ -21,7 +21,8 @@ from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.guest import GuestFacts, read_guest
 from proxhermes.facts.host import read_host
 from proxhermes.facts.templates import read_templates
-from proxhermes.hermes import wanted
+from proxhermes.hermes.environment import litellm_key
+from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
 from proxhermes.plan.engine import EnginePlan, plan_engine
@@ -130,23 +131,24 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
 def plan_all(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
     """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    inner = _look_into(agent, doors, events) if outer.facts.running else plan_inner(agent, None)
+    wanted = gather(agent)
+    inner = _look_into(agent, wanted, doors, events) if outer.facts.running else plan_inner(agent, wanted, None)
     changes = (*outer.changes, *inner.changes)
     left_alone = [change for change in changes if change.blocked]
     show(left_alone, (*outer.notes, *inner.notes), events)
     return changes
 
 
-def plan_inner(agent: Agent, facts: GuestFacts | None) -> InnerPlan:
+def plan_inner(agent: Agent, wanted: Wanted, facts: GuestFacts | None) -> InnerPlan:
     """Plan Docker and Hermes. facts: None for a container that is not there or not running yet."""
     engine = plan_engine(agent, facts)
-    return InnerPlan(engine, plan_hermes(agent, facts, wanted.environment(agent), secrets.token_hex(32)))
+    return InnerPlan(engine, plan_hermes(agent, facts, wanted, secrets.token_hex(32)))
 
 
-def _look_into(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+def _look_into(agent: Agent, wanted: Wanted, doors: Doors, events: Events) -> InnerPlan:
     """Read the guest in one round trip, and plan."""
     with events.step(f"look into CT {agent.vmid}"):
-        return plan_inner(agent, read_guest(agent, doors.guest(agent.vmid), wanted.litellm_key(agent)))
+        return plan_inner(agent, wanted, read_guest(agent, doors.guest(agent.vmid), litellm_key(agent)))
 
 
 def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
@@ -161,19 +163,18 @@ def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     if not facts.running:
         how = "does not run" if facts.exists else "does not exist"
         raise ProxhermesError(f"CT {agent.vmid} on {agent.node} {how}", hint=f"proxhermes create {agent.vmid}")
-    return _bootstrap(agent, doors, events)
+    return _bootstrap(agent, gather(agent), doors, events)  # what it lacks is told before the guest is asked
 
 
-def _bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+def _bootstrap(agent: Agent, wanted: Wanted, doors: Doors, events: Events) -> InnerPlan:
     """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
-    wanted.environment(agent)  # what it lacks is told before the guest is asked
     # What LiteLLM refuses, or a broken file, stops the run here, before anything is touched.
-    plan = _look_into(agent, doors, events)
+    plan = _look_into(agent, wanted, doors, events)
     show(plan.engine.changes, plan.engine.notes, events)
     if plan.engine.needed:
         apply_engine(agent, plan.engine, doors.guest(agent.vmid), events)
         # With curl there now, LiteLLM can be asked, too.
-        plan = replace(plan, hermes=_look_into(agent, doors, events).hermes)
+        plan = replace(plan, hermes=_look_into(agent, wanted, doors, events).hermes)
     show(plan.hermes.changes, plan.hermes.notes, events)
     apply_hermes(agent, plan.hermes, doors.guest(agent.vmid), events)
     return plan
@@ -182,8 +183,8 @@ def _bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
 def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
     """`create` and `bootstrap`; returns what was planned, all of it done.
 
-    Secrets are looked up first: one that is missing should not be found out once the container is made.
+    Secrets and files are read first: one that is missing should not be found out once the container is made.
     """
-    wanted.environment(agent)
+    wanted = gather(agent)
     outer = create(agent, doors, events, take_ownership=take_ownership)
-    return (*outer.changes, *_bootstrap(agent, doors, events).changes)
+    return (*outer.changes, *_bootstrap(agent, wanted, doors, events).changes)

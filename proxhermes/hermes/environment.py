@@ -12,18 +12,17 @@ from typing import Final
 
 from proxhermes.errors import SecretError, UsageError
 from proxhermes.hermes import env, messaging
+from proxhermes.hermes.compose import API_PORT
 from proxhermes.hermes.files import UnusableFile, decoded
+from proxhermes.hermes.settings import KEY_VARIABLE
 from proxhermes.inventory.hermes_rules import OUR_VARIABLES, names_a_secret
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
 
-KEY_VARIABLE: Final = "LITELLM_API_KEY"
 API_KEY: Final = "API_SERVER_KEY"
 """Key of the gateway's own API; made once, on the guest, and never known to the inventory."""
 PORT_VARIABLE: Final = "API_SERVER_PORT"
-API_PORT: Final = 8642
-"""Where the gateway's API listens by default."""
 _STRIPPED: Final = re.compile(r"(_API_KEY|_TOKEN|_SECRET|_KEY)$")
 """From variables named so, Hermes drops every character that is not ASCII (0.19: hermes_cli/env_loader.py)."""
 _READABLE_BY_ALL: Final = 0o004

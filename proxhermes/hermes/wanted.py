@@ -1,87 +1,100 @@
-"""What the inventory wants of Hermes, in Hermes' own terms: the lines of .env and the keys of config.yaml."""
+"""All that the inventory gives an agent, read once: the one place that opens the operator's files for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import compose, messaging
-from proxhermes.hermes.merge import merged
+from proxhermes.hermes import documents, environment, settings
+from proxhermes.hermes.environment import Environment
+from proxhermes.hermes.files import decoded
+from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.secrets import Secret, SecretRef
+from proxhermes.inventory.secrets import SecretFile, mask_everywhere
 
-KEY_VARIABLE: Final = "LITELLM_API_KEY"
-API_KEY: Final = "API_SERVER_KEY"
-"""Key of the gateway's own API; made once, on the guest, and never known to the inventory."""
+AUTH: Final = "auth.json"
+TOKENS: Final = "mcp-tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """The lines of .env that come from the inventory. `secret`: the names of those that nobody may see."""
+class Seed:
+    """A file of logins that the agent goes on with by itself. path: below HERMES_HOME.
 
-    lines: Mapping[str, str] = field(repr=False)
-    secret: frozenset[str]
-
-
-def litellm_key(agent: Agent) -> Secret:
-    """LiteLLM's key. Raises SecretError."""
-    return agent.litellm.api_key.resolve()
-
-
-def environment(agent: Agent) -> Environment:
-    """The lines of .env, secrets looked up. Raises SecretError, and UsageError for one that Hermes cannot run with."""
-    references: dict[str, SecretRef] = {
-        KEY_VARIABLE: agent.litellm.api_key,
-        **messaging.secrets(agent.messaging),
-        **agent.hermes.secrets,
-    }
-    lines = {
-        # Only within the Docker container: tells whether the gateway is up. Nothing is published for it.
-        "API_SERVER_ENABLED": "true",
-        **messaging.environment(agent.messaging),
-        **agent.hermes.environment,
-    }
-    if lines["API_SERVER_ENABLED"].lower() not in ("true", "1", "yes", "on"):
-        raise UsageError(
-            f"agents.{agent.vmid}.hermes.environment.API_SERVER_ENABLED: the gateway's API cannot be switched off",
-            hint="proxhermes asks it whether the gateway is up; it listens within the Docker container alone",
-        )
-    values = {name: reference.resolve().reveal() for name, reference in references.items()}
-    return Environment({**lines, **values}, frozenset(values))
-
-
-def api_port(agent: Agent) -> int:
-    """The port of the gateway's own API. Raises UsageError for something that is no port."""
-    written = agent.hermes.environment.get("API_SERVER_PORT", str(compose.API_PORT))
-    if not written.isdigit() or not 0 < int(written) < 65536:
-        raise UsageError(f"agents.{agent.vmid}.hermes.environment.API_SERVER_PORT: {written!r} is not a port")
-    return int(written)
-
-
-def settings(agent: Agent, context_length: int | None) -> dict[str, Any]:
-    """The keys of config.yaml. context_length: in tokens, what LiteLLM told; the inventory's word goes before it.
-
-    Hermes sends a key to a host of one's own only if config.yaml names it (0.19: hermes_cli/runtime_provider.py);
-    `provider: custom` with OPENAI_API_KEY in .env alone does not authenticate.
+    overwrite: one that is there gives way as well, once for each new content; else it stays whatever is in it.
     """
-    model: dict[str, Any] = {
-        "default": agent.litellm.model,
-        "provider": "custom",
-        "base_url": agent.litellm.base_url,
-        "api_key": f"${{{KEY_VARIABLE}}}",
-    }
-    if length := agent.litellm.context_length or context_length:
-        model["context_length"] = length
-    return merged(merged({"model": model}, messaging.settings(agent.messaging)), agent.hermes.settings)
+
+    path: str
+    content: bytes = field(repr=False)
+    overwrite: bool = False
 
 
-def defaults(agent: Agent, *, new: bool) -> dict[str, Any]:
-    """Keys that are set only where config.yaml says nothing. new: there is no config.yaml yet.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place."""
 
-    What the agent makes without being told where belongs on the host's disks, not on the container's small root disk.
-    """
-    found: dict[str, Any] = {"_config_version": agent.hermes.config_version} if new else {}
-    writable = [mount.guest for mount in agent.mounts if not mount.read_only]
-    return {**found, "terminal": {"cwd": writable[0]}} if writable else found
+    environment: Environment
+    settings: Mapping[str, Any]
+    config_text: str | None = None
+    files: tuple[documents.Given, ...] = ()
+    seeds: tuple[Seed, ...] = ()
+
+
+def gather(agent: Agent) -> Wanted:
+    """Read all of it. Raises SecretError and UsageError with the option that is wrong, before anything is changed."""
+    return Wanted(
+        environment=environment.environment(agent),
+        settings=settings.declared(agent),
+        config_text=_config_text(agent),
+        files=documents.given(agent),
+        seeds=tuple(_seeds(agent)),
+    )
+
+
+def _config_text(agent: Agent) -> str | None:
+    file = agent.hermes.config_file
+    return None if file is None else decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
+
+
+def _seeds(agent: Agent) -> Iterator[Seed]:
+    """Names as in Hermes 0.19: hermes_cli/auth.py, tools/mcp_oauth.py (HermesTokenStorage)."""
+    hermes, at = agent.hermes, f"agents.{agent.vmid}.hermes"
+    if hermes.auth_file is not None:
+        yield Seed(AUTH, _logins(hermes.auth_file, f"{at}.auth_file"), hermes.auth_file_force_overwrite)
+    for name, login in hermes.mcp_tokens.items():
+        file = f"{TOKENS}/{token_name(name)}"
+        yield Seed(f"{file}.json", _logins(login.token, f"{at}.mcp_tokens.{name}.token"))
+        if login.client is not None:
+            yield Seed(f"{file}.client.json", _logins(login.client, f"{at}.mcp_tokens.{name}.client"))
+
+
+def token_name(server: str) -> str:
+    """The name that Hermes gives the files of a server's login: no dot in it, and at most 128 characters."""
+    return re.sub(r"[^\w-]", "_", server).strip("_")[:128] or "default"
+
+
+def _logins(reference: SecretFile, option: str) -> bytes:
+    """The JSON object behind `reference`; the secrets in it are masked from now on. Raises UsageError for another."""
+    text = reference.resolve(lines=True).reveal()
+    try:
+        tree = json.loads(text)
+    except ValueError:  # cut off: its message holds some of the text
+        tree = None
+    if not isinstance(tree, dict):
+        raise UsageError(f"{option}: {reference} is not a JSON object, as Hermes keeps its logins")
+    _mask(tree)
+    return f"{text}\n".encode()
+
+
+def _mask(tree: object) -> None:
+    if isinstance(tree, list):
+        for item in tree:
+            _mask(item)
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            if isinstance(value, str) and names_a_secret(name):
+                mask_everywhere(value)
+            _mask(value)

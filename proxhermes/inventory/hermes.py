@@ -53,7 +53,7 @@ class Hermes(Model):
     settings_files: Annotated[tuple[LocalFile, ...], Field(strict=False)] = Field(
         default=(), description="YAML files with such keys, merged in this order beneath `settings`."
     )
-    config_file: LocalFile | None = Field(
+    config_file: LocalPath | None = Field(
         default=None, description="A config.yaml that is put in place as it is: nothing is merged."
     )
     config_version: int = Field(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from proxhermes.errors import SecretError, UsageError
-from proxhermes.hermes import compose, daemon, litellm, messaging, wanted
+from proxhermes.hermes import compose, daemon, environment, litellm, messaging, settings
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, merged
 
@@ -32,22 +32,22 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_key_is_named_in_config_yaml_and_stands_in_env_alone(make_agent: Any) -> None:
     agent = make_agent()
-    assert wanted.settings(agent, 200_000) == {
+    assert settings.with_context(settings.declared(agent), 200_000) == {
         "model": {
             "default": "claude-sonnet", "provider": "custom", "base_url": "http://10.1.10.22:4000/v1",
             "api_key": "${LITELLM_API_KEY}", "context_length": 200_000,
         }
     }  # fmt: skip
-    environment = wanted.environment(agent)
-    assert environment.lines["LITELLM_API_KEY"] == "litellm_api_key-value"
-    assert "litellm_api_key-value" not in repr(environment)
+    lines = environment.environment(agent)
+    assert lines.lines["LITELLM_API_KEY"] == "litellm_api_key-value"
+    assert "litellm_api_key-value" not in repr(lines)
 
 
 def test_the_inventory_goes_before_litellm_for_the_context(make_agent: Any) -> None:
     agent = make_agent()
     agent = make_agent(litellm={**agent.litellm.model_dump(exclude_none=True), "context_length": 128_000})
-    assert wanted.settings(agent, 200_000)["model"]["context_length"] == 128_000
-    assert "context_length" not in wanted.settings(make_agent(), None)["model"]
+    assert settings.with_context(settings.declared(agent), 200_000)["model"]["context_length"] == 128_000
+    assert "context_length" not in settings.declared(make_agent())["model"]
 
 
 def test_telegram_renders_to_hermes_own_keys(make_agent: Any) -> None:
@@ -87,34 +87,34 @@ def test_other_platforms_pass_through_environment_secrets_and_settings(make_agen
             "settings": {"model": {"temperature": 0.2}, "skills": {"disabled": ["x"]}},
         }
     )
-    lines = wanted.environment(agent)
+    lines = environment.environment(agent)
     assert (lines.lines["NTFY_TOPIC"], lines.lines["NTFY_TOKEN"]) == ("agent", "other-value")
     assert lines.secret == {"LITELLM_API_KEY", "NTFY_TOKEN"}
-    settings = wanted.settings(agent, None)
-    assert settings["model"]["temperature"] == 0.2
-    assert settings["model"]["provider"] == "custom"
-    assert settings["skills"] == {"disabled": ["x"]}
+    tree = settings.declared(agent)
+    assert tree["model"]["temperature"] == 0.2
+    assert tree["model"]["provider"] == "custom"
+    assert tree["skills"] == {"disabled": ["x"]}
 
 
 def test_a_secret_that_is_not_there_is_named_by_its_reference(make_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LITELLM_API_KEY")
     with pytest.raises(SecretError, match="LITELLM_API_KEY"):
-        wanted.environment(make_agent())
+        environment.environment(make_agent())
 
 
 def test_the_gateways_api_stays_on_and_its_port_is_a_port(make_agent: Any) -> None:
     with pytest.raises(UsageError, match="cannot be switched off"):
-        wanted.environment(make_agent(hermes={"environment": {"API_SERVER_ENABLED": "false"}}))
+        environment.environment(make_agent(hermes={"environment": {"API_SERVER_ENABLED": "false"}}))
     with pytest.raises(UsageError, match="not a port"):
-        wanted.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
-    assert wanted.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
+        environment.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
+    assert environment.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
 
 
 def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:
-    assert wanted.defaults(make_agent(), new=True) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
+    assert settings.defaults(make_agent(), new=True) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
     read_only = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
-    assert wanted.defaults(make_agent(mounts=read_only), new=False) == {"terminal": {"cwd": "/rw"}}
-    assert wanted.defaults(make_agent(mounts=[]), new=False) == {}
+    assert settings.defaults(make_agent(mounts=read_only), new=False) == {"terminal": {"cwd": "/rw"}}
+    assert settings.defaults(make_agent(mounts=[]), new=False) == {}
 
 
 # compose.yaml
@@ -148,7 +148,7 @@ def test_the_agents_file_tools_may_write_where_it_can(make_agent: Any) -> None:
 
 def test_compose_holds_no_secret(make_agent: Any) -> None:
     agent = make_agent(messaging={"telegram": TELEGRAM})
-    names = tuple(wanted.environment(agent).lines)
+    names = tuple(environment.environment(agent).lines)
     assert "-value" not in compose.render(agent, mtu=None, remembered=compose.Remembered(env=names))
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, File, GuestFacts
-from proxhermes.hermes import env, wanted
+from proxhermes.hermes import env
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
+from proxhermes.hermes.wanted import gather
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.model import Effect
 
@@ -28,7 +29,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plan(agent: Any, facts: GuestFacts | None) -> HermesPlan:
-    return plan_hermes(agent, facts, wanted.environment(agent), "fresh-key")
+    return plan_hermes(agent, facts, gather(agent), "fresh-key")
 
 
 def own(content: bytes, mode: int = 0o640, uid: int = 10000) -> File:
