@@ -105,8 +105,8 @@ package_build() {
       -r package.requirements >>"$here/build.log" 2>&1 || package_failed 'pip could not install the agent'
     package_finish "$target" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
     package_prove "$target" || package_failed 'the new version does not run'
-    printf 'id=%s\nsource=%s\nsubject=%s\ncommit=%s\n' "$package_id" "$package_source" "$package_subject" \
-      "$package_commit" >"$target/.proxhermes-package"
+    printf 'id=%s\nsource=%s\nsubject=%s\nref=%s\ncommit=%s\n' "$package_id" "$package_source" "$package_subject" \
+      "$package_ref" "$package_commit" >"$target/.proxhermes-package"
     rm -rf "$versions/.building.tmp"
     sync -f "$versions"
     rm "$target"
@@ -153,7 +153,7 @@ package_facts() {
   fact service.package "$(package_now current)"
   fact service.package_previous "$(package_now previous)"
   fact service.package_version "$(package_version)"
-  sed -n 's/^\(subject\|commit\)=/service.package_\1=/p' "$project/current/.proxhermes-package" 2>/dev/null || true
+  sed -n 's/^\(subject\|ref\|commit\)=/service.package_\1=/p' "$project/current/.proxhermes-package" 2>/dev/null || true
   [ -n "$package_url" ] && have git || return 0
   # A tag that is an object of its own has its commit under its name with ^{}, which then comes last.
   if (package_surroundings && timeout 20 git ls-remote "$package_url" "$package_ref" "$package_ref^{}") >"$here/refs" 2>"$here/refs.err"; then

@@ -1,7 +1,7 @@
 """The agent's own code, for the runtimes that install it: which version is meant, and how it is built. Pure.
 
-A version is an environment in `<data_dir>/versions/<id>`; the id is a readable word and a hash over all that it is built
-from, so the same inventory is the same version, and any difference is another one. `guest-package.sh` builds it.
+A version is an environment in `<data_dir>/versions/<id>`; the id is a readable word and a hash over all that it
+is built from, so the same inventory is the same version, and any difference is another one. `guest-package.sh` builds it.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def recipe(agent: Agent, *, wheel: bytes | None = None, commit: str | None = Non
         if not commit:
             raise Refused(
                 f"{package.git} has no {package.ref}, as seen from CT {agent.vmid}",
-                hint="runtime.package.ref is a tag, a branch, or a whole commit; the container must reach the repository",
+                hint="runtime.package.ref is a tag, a branch, or a whole commit of it",
             )
         source, subject, label = "git", str(package.git), f"{package.ref}-{commit[:7]}"
         label = commit[:12] if package.ref == commit else label
@@ -153,6 +153,13 @@ def build_packages(agent: Agent) -> tuple[str, ...]:
     # git and ripgrep: what the agent's own tools call (its file search, its skills), as in the official image.
     wanted = ("ca-certificates", "curl", "git", "python3-venv", "ripgrep", *runtime.extra_packages)
     return tuple(dict.fromkeys(wanted))
+
+
+def names(agent: Agent) -> dict[str, str]:
+    """What the guest's scripts need to know of it for their facts. Names of Debian packages are without a version."""
+    url, ref = git_question(agent)
+    packages = (each.partition("=")[0] for each in build_packages(agent))
+    return {"package_url": url, "package_ref": ref, "debian_packages": " ".join(packages)}
 
 
 def _split(requirement: str) -> tuple[str, str]:

@@ -1,0 +1,51 @@
+"""The agent's own code in the guest (`native`, `persistent`): which version is there, and which is meant. Pure.
+
+What moves by itself (a branch, a requirement without a version) is taken as it was when it was built; a branch or tag
+that stands for another commit today is another version.
+"""
+
+from __future__ import annotations
+
+from proxhermes.errors import Refused
+from proxhermes.facts.guest import GuestFacts
+from proxhermes.hermes import package
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.model import Change, Door, Effect, Layer
+
+_SUBJECT = "package"
+
+
+def plan_package(
+    agent: Agent, facts: GuestFacts, wheel: bytes | None
+) -> tuple[list[Change], dict[str, bytes], list[str]]:
+    """Changes, files for the bundle (empty where the wanted version is the current one), notes.
+
+    wheel: its content, where the inventory names one. Raises Refused for a git repository that cannot be asked and of
+    which nothing is known yet, and for a ref that it does not have.
+    """
+    known = facts.service.facts
+    current = known.get("package") or None
+    url, ref = package.git_question(agent)
+    commit, notes = None, list[str]()
+    if url:
+        recorded = known.get("package_commit") if _recorded(known) == (url, ref) else None
+        commit = known.get("git_commit") or recorded
+        if error := known.get("git_error"):
+            if not commit:
+                raise Refused(f"{url} does not answer in CT {agent.vmid}: {error}", hint="runtime.package.git")
+            notes.append(f"{url} does not answer ({error}); the agent stays at {commit[:12]}")
+        elif "git_commit" not in known and not commit:  # there is no git in the guest yet
+            return [_change(current, f"{ref} of {url}")], {}, notes
+    wanted = package.recipe(agent, wheel=wheel, commit=commit, system=f"{facts.os_id} {facts.os_version}")
+    if wanted.id == current:
+        return [], {}, notes
+    return [_change(current, wanted.id)], wanted.files, notes
+
+
+def _recorded(known: object) -> tuple[str | None, str | None]:
+    """Of which repository and ref the current version is."""
+    return (known.get("package_subject"), known.get("package_ref")) if isinstance(known, dict) else (None, None)
+
+
+def _change(before: str | None, after: str) -> Change:
+    return Change(Layer.HERMES, Door.GUEST, _SUBJECT, before, after, Effect.RESTART_SERVICE)
