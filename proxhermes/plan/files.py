@@ -77,17 +77,17 @@ def plan_files(
     variables_part, lines = _env(agent, wanted, facts, fresh_key)
     _defined(agent, wanted, lines)
     config_part = _config(agent, wanted, facts, context_length)
-    given = documents.plan_documents(
-        agent, wanted.files, facts.tree, documents.read(_memory(facts, "files")), force=force_documents
-    )
-    seeds = _seeds(agent, wanted, facts)
+    last = documents.read(_memory(facts, "files"))
+    known = {label: hashed for label, hashed in last.items() if not _is_seed(label)}
+    given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
+    seeds, sown = _seeds(agent, wanted, facts, last)
     parts = (config_part, variables_part, _Part(given.changes, given.entries, given.notes), seeds)
     changes = [change for part in parts for change in part.changes]
     entries = [entry for part in parts for entry in part.entries]
     folders, rights = _rights(agent, wanted, facts, {entry.path for entry in entries if entry.kind == "file"})
     changes = [*folders.changes, *changes, *rights.changes]
     entries = [*folders.entries, *entries, *rights.entries]
-    remembered = _remembered(agent, wanted, facts, given.installed)
+    remembered = _remembered(agent, wanted, facts, {**given.installed, **sown})
     if remembered and not pending(changes):  # else it goes along with what it is about
         changes.append(_change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
     notes = [note for part in parts for note in part.notes]
@@ -166,28 +166,37 @@ def _defined(agent: Agent, wanted: Wanted, names: set[str]) -> None:
         )
 
 
-def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts) -> _Part:
-    """Files to begin with, which the agent goes on with: put there where none is, or if that is asked for."""
+def _is_seed(label: str) -> bool:
+    """Whether it is a file that the agent goes on with by itself, so that it is never taken away from it."""
+    return label == "home:auth.json" or label.startswith(f"{modes.TOKENS}/")
+
+
+def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, str]) -> tuple[_Part, dict[str, str]]:
+    """Files to begin with: put there where none is, or where they are to give way, once for each content.
+
+    Returns what to remember of the latter as well: label -> sha256.
+    """
     changes: list[Change] = []
     entries: list[Entry] = []
-    tokens = labels.path(layout.of(agent), modes.TOKENS)
+    sown: dict[str, str] = {}
     for seed in wanted.seeds:
-        seen = facts.tree.get(labels.HOME + seed.path)
-        content = seed.content.encode() if isinstance(seed.content, str) else seed.content
-        if seen and (not seed.overwrite or seen.sha256 == sha256(content)):
+        label = labels.HOME + seed.path
+        path, seen, after = labels.path(layout.of(agent), label), facts.tree.get(label), sha256(seed.content)
+        if seed.overwrite:
+            sown[label] = after
+        if seen and (not seed.overwrite or after in (last.get(label), seen.sha256)):
             continue
-        path = labels.path(layout.of(agent), labels.HOME + seed.path)
         if seen and not seen.plain:
-            raise UnusableFile(seed.path, f"this is a {seen.kind}, not a plain file")
+            raise UnusableFile(path, f"this is a {seen.kind}, not a plain file")
         # A server that was refused without its token is asked again when the gateway starts.
-        effect = Effect.RESTART_SERVICE if path.startswith(f"{tokens}/") else Effect.NONE
+        token = label.startswith(f"{modes.TOKENS}/")
+        effect = Effect.RESTART_SERVICE if token else Effect.NONE
         changes.append(_change(path, "(hidden)" if seen else None, "(hidden, new)" if seen else "(hidden)", effect))
-        folder = Entry(tokens, "folder", modes.PRIVATE)
-        if path.startswith(f"{tokens}/") and modes.TOKENS not in facts.tree and folder not in entries:
-            entries.append(folder)
+        if token and modes.TOKENS not in facts.tree:
+            entries.append(Entry(labels.path(layout.of(agent), modes.TOKENS), "folder", modes.PRIVATE))
         expected = (seen.sha256 if seen else None) or NOTHING
-        entries.append(Entry(path, "file", modes.SECRET, "agent", content, expected))
-    return _Part(tuple(changes), tuple(entries))
+        entries.append(Entry(path, "file", modes.SECRET, "agent", seed.content, expected))
+    return _Part(tuple(changes), tuple(dict.fromkeys(entries))), sown
 
 
 def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) -> tuple[_Part, _Part]:
