@@ -65,7 +65,9 @@ def update(
     for path in forget:
         if (value := lookup(existing, path)) is not ABSENT:
             last = merged(last or {}, nested(path, value))
-    merge = three_way(existing, wanted, last=last, defaults=defaults)
+    # Hermes itself raises the file's version: whoever wrote it, it is never taken out.
+    known = {key: value for key, value in (last or {}).items() if key != VERSION}
+    merge = three_way(existing, wanted, last=known, defaults=defaults)
     if not merge.differences and text is not None:
         return ConfigUpdate(text, (), merge.kept)
     written = _written(text if text else _NEW, existing, merge.target)
@@ -73,11 +75,8 @@ def update(
 
 
 def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What to remember of this run for the next one's `last`.
-
-    The file's version is not in it: Hermes itself raises that, and nobody takes it out.
-    """
-    return merged({key: value for key, value in defaults.items() if key != VERSION}, declared)
+    """What to remember of this run for the next one's `last`."""
+    return merged(defaults, declared)
 
 
 def dump(settings: Mapping[str, Any]) -> str:

@@ -158,6 +158,8 @@ class _Page:
 
     def removed(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> str:
         """The text without the entry; lines of comments within it stay."""
+        if block.flow_style:
+            return self._removed_in_line(block, key, value)
         first, last = self._lines(block, key, value)
         comments = self._comments(value, first, last)
         kept = "".join(self.text[self.start(number) : self.start(number + 1)] for number in comments)
@@ -170,7 +172,8 @@ class _Page:
         flow = isinstance(value, yaml.CollectionNode) and value.flow_style
         on_the_line = flow or (isinstance(value, yaml.ScalarNode) and value.style not in ("|", ">"))
         plain = not isinstance(new, (Mapping, list, tuple)) or not new
-        if start >= key.end_mark.index and on_the_line and (plain or flow) and not _is_long(new):
+        fits = block.flow_style or ((plain or flow) and not _is_long(new))
+        if start >= key.end_mark.index and on_the_line and fits:
             written = ("" if start < end else " ") + _inline(new, flow=bool(block.flow_style))
             return self.text[:start] + written + self.text[end:]
         first, last = self._lines(block, key, value)
@@ -182,6 +185,18 @@ class _Page:
         comments = (self.line(number).lstrip() for number in self._comments(value, first, last))
         kept = "".join(" " * column + comment + self.newline for comment in comments)
         return self.text[: self.start(first)] + kept + written + self.text[self.start(last + 1) :]
+
+    def _removed_in_line(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> str:
+        """The text without an entry of `{…}`, and without one of the commas around it."""
+        at = block.value.index((key, value))
+        if at + 1 < len(block.value):
+            start, end = key.start_mark.index, block.value[at + 1][0].start_mark.index
+        else:
+            before_key, before = block.value[at - 1]
+            start, end = before.end_mark.index, value.end_mark.index
+            if start < before_key.end_mark.index or end < key.end_mark.index or not at:
+                raise CannotEdit
+        return self.text[:start] + self.text[end:]
 
     def _lines(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> tuple[int, int]:
         """First and last line of an entry that has its lines to itself."""

@@ -167,7 +167,6 @@ def test_a_default_follows_the_inventory_until_somebody_changes_it() -> None:
 
     text = config.update(None, {}, defaults=defaults("/data") | {"_config_version": 33}).text
     last = config.memory({}, defaults("/data") | {"_config_version": 33})
-    assert last == defaults("/data")
     assert config.parse(config.update(text, {}, last=last, defaults=defaults("/fast")).text) == {
         "terminal": {"cwd": "/fast"},
         "_config_version": 33,
@@ -334,6 +333,19 @@ def test_what_an_alias_stands_for_is_removed_for_it_alone(last: Any) -> None:
     after = config.update(ANCHORS, {}, last=last)
     ((path, _),) = leaves(last)
     assert same(config.parse(after.text), removed(config.parse(ANCHORS), path))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "last", "after"),
+    [
+        ("{a: 1, b: 2}  # mine\n", {"c": [1, {"d": "on"}]}, {}, "{a: 1, b: 2, c: [1, {d: 'on'}]}  # mine\n"),
+        ("{a: 1, b: 2}  # mine\n", {"b": ["x\ny"]}, {}, '{a: 1, b: ["x\\ny"]}  # mine\n'),
+        ("{a: 1, b: 2, c: 3}  # mine\n", {}, {"a": 1, "c": 3}, "{b: 2}  # mine\n"),
+        ("x: {a: 1}  # mine\n", {"x": {}}, {"x": {"a": 1}}, "x: {}  # mine\n"),
+    ],
+)
+def test_blocks_on_one_line_stay_on_one_line(text: str, wanted: Any, last: Any, after: str) -> None:
+    assert config.update(text, wanted, last=last).text == after
 
 
 def test_line_ends_and_indents_of_the_file_are_kept() -> None:
