@@ -49,7 +49,7 @@ class Context:
     def inventory(self) -> Inventory:
         from proxhermes.inventory import load
 
-        return load(self.inventory_path, os.environ)
+        return load(self.inventory_path, os.environ, ask=self.ask)
 
     def agents(self, wanted: tuple[int, ...]) -> list[Agent]:
         """The agents named on the command line, all of the inventory's if none was; unknown ones are an error."""
@@ -110,6 +110,14 @@ class Context:
         if self._display is not None:
             self._display.close()
 
+    def ask(self, question: str) -> str:
+        """Have the operator type a secret at the terminal, with nothing drawn over the question."""
+        from proxhermes.inventory.lookup import from_prompt
+
+        self.quiet_display()
+        with ctrl_c_answers():
+            return from_prompt(question)
+
     def print_json(self, data: Any) -> None:
         """Write a command's result for a program to stdout, with secrets masked; not into what the display draws."""
         from proxhermes.redaction import redacted
@@ -121,6 +129,16 @@ class Context:
         """Stop the display and close the log; safe to call twice."""
         while self._closers:
             self._closers.pop()()
+
+
+@contextmanager
+def ctrl_c_answers() -> Iterator[None]:
+    """Within a question nothing runs that would need a safe point to stop at: Ctrl-C is the answer no, at once."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _stop_on_ctrl_c(stop: threading.Event, events: Events) -> Callable[[], None]:

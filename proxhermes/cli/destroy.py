@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from proxhermes.cli.context import VMID, Command, Context, pass_context
+from proxhermes.cli.context import VMID, Command, Context, ctrl_c_answers, pass_context
 
 if TYPE_CHECKING:
     from proxhermes.plan.destroy import DestroyPlan
@@ -62,13 +61,10 @@ def _ask(about: str, word: str, option: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"nobody is here to confirm: {about}", hint=f"add {option} to run this unattended")
     click.echo(about, err=True)
-    # Nothing runs that would need a safe point to stop at: here Ctrl-C is the answer no.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        typed = click.prompt(f"Type “{word}” to go on", default="", show_default=False, err=True)
+        with ctrl_c_answers():
+            typed = click.prompt(f"Type “{word}” to go on", default="", show_default=False, err=True)
     except click.Abort:
         raise Interrupted("not confirmed; nothing was changed") from None
-    finally:
-        signal.signal(signal.SIGINT, before)
     if typed.strip() != word:
         raise UsageError("not confirmed; nothing was changed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from proxhermes.errors import UsageError
 from proxhermes.inventory import environment, rules
 from proxhermes.inventory.inventory import Inventory
+from proxhermes.inventory.lookup import from_prompt
 from proxhermes.inventory.models import LOWEST_VMID, Agent, Document, Node
 from proxhermes.inventory.problems import InventoryError
 from proxhermes.inventory.secrets import SecretSource
@@ -40,14 +41,16 @@ def find(option: Path | None, environ: Mapping[str, str]) -> Path:
     )
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Inventory:
+def load(path: Path, environ: Mapping[str, str], *, ask: Callable[[str], str] = from_prompt) -> Inventory:
     """The inventory in `path`, resolved and checked; `environ` fills in what its single node leaves out.
 
-    Secrets stay references: none is looked up here. Raises InventoryError with every mistake.
+    ask: has the operator type a secret that is `{prompt: …}`. Secrets stay references: none is looked up here. Raises
+    InventoryError with every mistake.
     """
     report = Report(str(path))
     tree = _parse(path, report)
-    inventory = _resolve(path, tree, report, environ) if tree else None
+    source = SecretSource(path.absolute().parent, environ, ask)
+    inventory = _resolve(path, tree, report, source) if tree else None
     if report.problems or inventory is None:
         raise InventoryError(path, sorted(report.problems))
     return inventory
@@ -73,13 +76,12 @@ def _parse(path: Path, report: Report) -> Tree | None:
     return read(text, report)
 
 
-def _resolve(path: Path, tree: Tree, report: Report, environ: Mapping[str, str]) -> Inventory | None:
+def _resolve(path: Path, tree: Tree, report: Report, source: SecretSource) -> Inventory | None:
     if not isinstance(tree.value, dict):
         report.add(tree.spot, f"{tree.kind} stands here instead of a block of keys", ", ".join(Document.model_fields))
         return None
     _check_head(tree, report)
-    source = SecretSource(path.absolute().parent, environ)
-    nodes = environment.fill_in(_block(tree, "nodes", report), environ)
+    nodes = environment.fill_in(_block(tree, "nodes", report), source.environ)
     written = _block(tree, "agents", report)
     beneath = _beneath(tree, report)
     agents = {vmid: merge(beneath, _empty_if_null(agent)) for vmid, agent in written.children.items()}

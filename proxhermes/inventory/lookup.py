@@ -124,7 +124,7 @@ def from_prompt(text: str) -> str:
     try:
         return getpass.getpass(f"{text}: ")
     except (EOFError, KeyboardInterrupt):
-        raise Interrupted("nothing was typed; nothing was changed") from None
+        raise Interrupted(f"nobody answered {{prompt: {text}}}") from None
 
 
 def _closed_file(path: Path, what: str) -> bytes:

@@ -119,7 +119,8 @@ agents:
     node: b
     hostname: three
     litellm: {model: m}
-    runtime: {type: persistent, image: "debian:13", allow_root: true, package: {wheel: h.whl}, engine: podman}
+    runtime: {type: persistent, image: "debian:13", allow_root: true, engine: podman,
+              package: {wheel: hermes_agent-0.19.0-py3-none-any.whl}}
   121:
     node: b
     hostname: four
