@@ -32,7 +32,9 @@ def run(folder: Path, *updates: str) -> subprocess.CompletedProcess[str]:
         program.write_text(f"#!/bin/sh\n{texts.get(name, ':')}\n")
         program.chmod(0o755)
     entry = folder / "guest-engine.sh"
-    entry.write_bytes(script("guest-engine.sh"))
+    for name in ("guest-engine.sh", "guest-common.sh", "guest-apt.sh"):
+        (folder / name).write_bytes(script(name))
+    (folder / "engine.sh").write_bytes(script("guest-engine-docker.sh"))
     path = f"{programs}:{os.environ['PATH']}"
     return subprocess.run(
         ["sh", str(entry), "none", "curl"],

@@ -56,8 +56,7 @@ def test_where_docker_comes_from(
     plan = plan_engine(make_agent(engine={"source": wanted}), guest(os_id=system, os_version=version, **FRESH))
     assert plan.source == source
     assert {package, "curl", "ca-certificates", "apparmor"} <= set(plan.packages)
-    assert plan.daemon is not None
-    assert json.loads(plan.daemon) == {"log-driver": "local"}
+    assert json.loads(plan.files["daemon.json"]) == {"log-driver": "local"}
     assert {change.effect for change in plan.changes} == {Effect.NONE}
 
 
@@ -90,8 +89,7 @@ def test_a_missing_compose_comes_from_where_docker_came(make_agent: Any, package
 def test_daemon_json_is_merged_and_that_restarts_docker(make_agent: Any) -> None:
     agent = make_agent(engine={"registry_mirrors": ["http://10.1.10.1:5000"], "log_driver": "journald"})
     plan = plan_engine(agent, guest(files=daemon('{"data-root": "/srv", "log-driver": "local"}')))
-    assert plan.daemon is not None
-    assert json.loads(plan.daemon) == {
+    assert json.loads(plan.files["daemon.json"]) == {
         "data-root": "/srv",
         "log-driver": "journald",
         "registry-mirrors": ["http://10.1.10.1:5000"],

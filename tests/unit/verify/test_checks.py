@@ -38,7 +38,7 @@ PROBE = {
 }
 STATE = {"gateway_state": "running", "platforms": {"telegram": {"state": "connected"}}}
 GUEST = {
-    "docker": "26.1.5|overlay2|2",
+    "engine": "26.1.5|overlay2|2",
     "docker.rc": "0",
     "compose": "2.26.1",
     "compose.rc": "0",
@@ -138,7 +138,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("host.agent-writes", {"node": {"agent.0": "110000|110000|644\nother"}}, "is not in"),
     ("engine.docker", {"guest": {"docker.rc": "1", "docker.err": "Cannot connect"}}, "Cannot connect"),
     ("engine.docker", {"guest": {"compose.rc": "1"}}, "no compose"),
-    ("engine.storage-driver", {"guest": {"docker": "26|vfs|2"}}, "vfs"),
+    ("engine.storage-driver", {"guest": {"engine": "26|vfs|2"}}, "vfs"),
     ("hermes.container", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
     ("hermes.container", {"guest": {"inspect": "true|4|x|i|r|{}"}}, "restarted 4 times"),
     ("hermes.container", {"guest": {"inspect": "false|0|x|i|r|{}"}}, "not running"),

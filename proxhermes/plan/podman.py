@@ -1,0 +1,89 @@
+"""Podman in the guest, with the compose that Docker has: what is missing there. Pure.
+
+Debian's docker-compose speaks to Podman's socket as it does to Docker's. podman-compose, the other one that Podman
+knows, is a program with rules of its own for what it makes anew, and brings Python along.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxhermes.errors import Refused
+from proxhermes.facts.guest import GuestFacts
+from proxhermes.hermes import podman
+from proxhermes.hermes.files import decoded
+from proxhermes.inventory.models import Agent, Engine
+from proxhermes.plan.engine_model import EnginePlan, change, newer_than
+from proxhermes.plan.model import Change, Effect
+
+_FIRST: Final = 13  # Debian's release from which on Podman, its network and its compose do all that is asked of them
+_PACKAGES: Final = ("podman", "docker-compose", "aardvark-dns", "nftables", "ca-certificates", "curl")
+"""aardvark-dns: names in compose's networks; nftables: Podman's network; curl: asks the gateway and LiteLLM."""
+_ASKED: Final = ("podman", "docker-compose", "aardvark-dns", "nftables", "curl")
+
+
+def plan_podman(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
+    """The difference between the Podman that is wanted and the one that is. facts: None for a container not made yet.
+
+    Raises Refused for a guest that is not Debian 13 or later.
+    """
+    if facts is None:
+        return EnginePlan((change("Podman", None, "distro, running", Effect.NONE),))
+    if facts.os_id != "debian" or not newer_than(facts.os_version, _FIRST):
+        system = f"{facts.os_id or 'an unknown system'} {facts.os_version}".strip()
+        raise Refused(
+            f"CT {agent.vmid} runs {system}; Podman is set up on Debian {_FIRST} and later",
+            hint="runtime.engine: docker, or a template of Debian 13",
+        )
+    packages, changes = _packages(facts)
+    files = {}
+    for name, path, text, says in _wanted(agent.engine, facts):
+        existing = facts.content(name)
+        if existing is None or decoded(existing, path) != text:
+            changes.append(change(path, None if existing is None else "other content", says, Effect.NONE))
+            files[f"{name}.conf"] = text.encode()
+    changes += _state(facts)
+    notes = (_VFS,) if facts.podman and facts.podman.driver == "vfs" else ()
+    return EnginePlan(tuple(changes), "distro" if packages else "none", packages, files, notes)
+
+
+_VFS: Final = (
+    "Podman uses the storage driver vfs, which copies the whole image for every layer and container: the root "
+    "disk is on a file system that carries no overlay (ZFS before 2.2?); LVM-thin or ext4 below would do"
+)
+
+
+def _packages(facts: GuestFacts) -> tuple[tuple[str, ...], list[Change]]:
+    if facts.podman is None:
+        return _PACKAGES, [change("Podman", None, f"distro: {' '.join(_PACKAGES)}", Effect.NONE)]
+    missing = tuple(name for name in _ASKED if name not in facts.packages)
+    return missing, [change(f"package {name}", None, "installed", Effect.NONE) for name in missing]
+
+
+def _wanted(engine: Engine, facts: GuestFacts) -> tuple[tuple[str, str, str, str], ...]:
+    """The files: their names in the facts and (with .conf) in the bundle, their paths, texts, and what they say."""
+    # Docker drops what is forwarded and not its own, in tables that Podman's own kind of rule does not come by. Once
+    # rules are written there, they are taken away there, too: the driver stays.
+    beside = facts.docker is not None or podman.IPTABLES.encode() in (facts.content("containers") or b"")
+    text = podman.containers(engine, iptables=beside)
+    files = [
+        ("containers", podman.CONTAINERS, text, f"log driver {podman.LOG_DRIVERS[engine.log_driver]}"),
+        ("restart", podman.RESTART, podman.restart(), "starts what is not stopped at boot"),
+    ]
+    if engine.registry_mirrors or facts.content("registries") is not None:
+        mirrors = " ".join(str(mirror) for mirror in engine.registry_mirrors)
+        files.append(("registries", podman.REGISTRIES, podman.registries(engine), mirrors or "no mirror"))
+    return tuple(files)
+
+
+def _state(facts: GuestFacts) -> list[Change]:
+    """What does not run, or would not after a boot."""
+    changes = []
+    if facts.dpkg_broken:
+        changes.append(change("dpkg", "an installation was cut off", "finished", Effect.NONE))
+    if facts.podman and not facts.podman.server:
+        changes.append(change("podman", "does not answer", "answers", Effect.NONE))
+    elif facts.podman and not facts.podman.enabled:
+        before = "not started at boot"
+        changes.append(change("podman.socket, podman-restart.service", before, "started at boot", Effect.NONE))
+    return changes
