@@ -100,7 +100,8 @@ def _unnamed(scalar: Any) -> Any:
 def _written(value: Any) -> Any:
     """The value for the editor: text is quoted where Hermes would take it for something else (`off`, `1:30`)."""
     if isinstance(value, str):
-        return PlainScalarString(value) if _reads_as(value) == value else DoubleQuotedScalarString(value)
+        plain = _reads_as(value) == value and _reads_as(f"[{value}]") == [value]
+        return PlainScalarString(value) if plain else DoubleQuotedScalarString(value)
     if isinstance(value, dict):
         return CommentedMap((_written(key), _written(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -51,14 +51,17 @@ _InlineDumper.add_representer(
 
 
 def edits(before: Mapping[str, Any], after: Mapping[str, Any], at: Path = ()) -> Iterator[Edit]:
-    """The fewest changes that make `after` of `before`, whole blocks at once where all of a block is new or gone."""
-    for key, old in before.items():
-        path, new = (*at, key), after.get(key, ABSENT)
+    """The fewest changes that make `after` of `before`, whole blocks at once where all of a block is new or gone.
+
+    Removals come last, so that no block is empty in between.
+    """
+    for key, new in after.items():
+        path, old = (*at, key), before.get(key, ABSENT)
         if isinstance(old, Mapping) and isinstance(new, Mapping) and old and new:
             yield from edits(old, new, path)
-        elif new is ABSENT or not same(old, new):
+        elif old is ABSENT or not same(old, new):
             yield Edit(path, new)
-    yield from (Edit((*at, key), new) for key, new in after.items() if key not in before)
+    yield from (Edit((*at, key), ABSENT) for key in before if key not in after)
 
 
 def edited(text: str, changes: Iterable[Edit]) -> str:
