@@ -15,6 +15,8 @@ cd "$(dirname "$0")"
 . ./guest-common.sh
 # shellcheck source=host_scripts/guest-runtime-compose.sh
 . ./runtime.sh
+# shellcheck source=host_scripts/guest-files-facts.sh
+. ./guest-files-facts.sh
 scratch=$(mktemp -d -p "$here") # beside this script, where it is on no disk and goes with it
 trap 'rm -rf "$scratch"' EXIT
 
@@ -23,19 +25,21 @@ system() {
   (. /etc/os-release && fact os.id "${ID:-}" && fact os.version "${VERSION_ID:-}" && fact os.codename "${VERSION_CODENAME:-}")
   have dpkg && fact arch "$(dpkg --print-architecture)"
   have dpkg && fact dpkg.broken "$([ -z "$(dpkg --audit 2>&1)" ] && echo no || echo yes)"
+  # shellcheck disable=SC2086 # several words on purpose
   have dpkg-query && dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \
-    docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin curl 2>/dev/null |
+    docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
+    podman aardvark-dns nftables curl $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
   card=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$card" ] && [ -r "/sys/class/net/$card/mtu" ] && fact mtu "$(cat "/sys/class/net/$card/mtu")"
   return 0
 }
 
-# A guest that has just booted may still be starting Docker: that is no news about the guest.
+# settle UNIT: a guest that has just booted may still be starting its containers: that is no news about the guest.
 settle() {
   tries=0
   while [ "$tries" -lt 150 ]; do
-    case $(systemctl is-active docker.service 2>/dev/null || true) in
+    case $(systemctl is-active "$1" 2>/dev/null || true) in
       active | failed) return 0 ;;
       activating) ;;
       *) [ "$(systemctl is-system-running 2>/dev/null || true)" = starting ] || return 0 ;;
@@ -49,7 +53,7 @@ docker_facts() {
   have docker || return 0
   if have systemctl && systemctl is-enabled --quiet docker.service 2>/dev/null; then
     fact docker.enabled yes
-    settle
+    settle docker.service
   fi
   fact docker.client "$(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
   if docker info --format '{{.ServerVersion}} {{.Driver}}' >"$scratch/info" 2>"$scratch/error" && ! grep -q '^ ' "$scratch/info"; then
@@ -60,6 +64,23 @@ docker_facts() {
     return 0
   fi
   fact compose.version "$(docker compose version --short 2>/dev/null || true)"
+}
+
+podman_facts() {
+  have podman || return 0
+  if systemctl is-enabled --quiet podman.socket podman-restart.service 2>/dev/null; then
+    fact podman.enabled yes
+    settle podman-restart.service
+  fi
+  fact podman.client "$(podman version --format '{{.Client.Version}}' 2>/dev/null || true)"
+  if podman info --format '{{.Version.Version}} {{.Store.GraphDriverName}}' >"$scratch/info" 2>"$scratch/error"; then
+    fact podman.server "$(cut -d ' ' -f 1 "$scratch/info")"
+    fact podman.driver "$(cut -d ' ' -f 2 "$scratch/info")"
+  else
+    fact64 podman.error <"$scratch/error"
+    return 0
+  fi
+  fact podman.compose "$(podman compose version --short 2>/dev/null || true)"
 }
 
 service_facts() {
@@ -107,20 +128,24 @@ places() {
   for each in "$home" "${then_home:-$project/data}"; do printf '%s\n' "$each" "$each/home" "$each/workspace"; done >"$scratch/places"
   printf '%s\n' "$user_home" "$workspace" >>"$scratch/places"
   sed -n 's/^\(user_home\|workspace\)=//p' "$project/.proxhermes-runtime" 2>/dev/null >>"$scratch/places" || true
+  [ -z "$folders" ] || printf '%s\n' "$folders" >>"$scratch/places"
   sort -u "$scratch/places" >"$scratch/sorted"
   while IFS= read -r each; do place_fact "$each"; done <"$scratch/sorted"
 }
 
 files() {
   file daemon /etc/docker/daemon.json
+  file containers /etc/containers/containers.conf.d/50-proxhermes.conf
+  file registries /etc/containers/registries.conf.d/50-proxhermes.conf
+  file restart /etc/systemd/system/podman-restart.service.d/50-proxhermes.conf
   file project "$project"
   file runtime "$project/.proxhermes-runtime"
   file compose "$project/compose.yaml"
   file pending "$project/.proxhermes-pending"
-  file data "$home"
-  file config "$home/config.yaml"
-  file env "$home/.env"
-  file state "$home/gateway_state.json"
+  files_contents "$scratch"
+  files_facts
+  file data "$now_home"
+  file state "$now_home/gateway_state.json"
   places
   for mount; do
     if mountpoint -q "$mount"; then fact "mount.$mount" yes; else fact "mount.$mount" no; fi
@@ -144,6 +169,7 @@ litellm_facts() {
 
 system
 docker_facts
+if [ "$engine" = podman ]; then podman_facts; fi
 service_facts
 files "$@"
 litellm_facts

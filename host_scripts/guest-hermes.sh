@@ -3,8 +3,8 @@
 #
 #   guest-hermes.sh none|restart|up SECONDS [PLATFORM...]
 #
-# Beside this script may lie config.yaml, env, the runtime's own files (compose.yaml, a unit) and `runtime`, which says
-# where the agent's folders are: those that do are put in place. restart: files that the gateway reads once have changed;
+# Beside this script may lie `manifest` (see guest-files.sh), the runtime's own files (compose.yaml, a unit) and `runtime`,
+# which says where the agent's folders are: those that do are put in place. restart: files that the gateway reads once have changed;
 # up: the service's definition has changed. With previous-agent.sh and previous.sh, another runtime had the agent until
 # now: it gives it up, and the folders named in `moves` (FROM, TAB, TO) go over.
 # Prints `changed: ...` for what it changed, and the facts of guest-wait.sh.
@@ -59,54 +59,16 @@ moves() {
   while IFS='	' read -r from to; do move "$from" "$to"; done <moves
 }
 
-folders() {
-  if [ ! -d "$home" ]; then
-    # Under its own name only when it belongs to the agent: the image would otherwise start on a folder it cannot use.
-    rm -rf "$home.new"
-    mkdir -p "${home%/*}"
-    install -d -m 0700 -o "$uid" -g "$gid" "$home.new"
-    mv "$home.new" "$home"
-    echo "changed: $home: made"
-  elif [ "$(stat -c %u "$home")" != "$uid" ]; then
-    # The agent got another uid: everything of its old one follows, with nobody at work in there meanwhile.
-    rt_stop
-    old=$(stat -c %u "$home")
-    # The folder itself is the last one: by it the next run sees whether this one got to the end.
-    for folder in "$user_home" "$workspace" "$home"; do
-      [ ! -d "$folder" ] || find "$folder" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
-    done
-    echo "changed: $home: owner $old -> $uid"
-  fi
-}
-
-# write SOURCE TARGET MODE: atomically, and with the agent's own rights, for it could have laid a link in the way.
-write() {
-  # shellcheck disable=SC2016
-  as_agent sh -eu -c '
-    umask 077
-    new=$(mktemp "${1%/*}/.proxhermes.XXXXXX")
-    trap "rm -f \"$new\"" EXIT
-    cat >"$new"
-    chmod "$2" "$new"
-    sync "$new"
-    mv -fT "$new" "$1"
-    sync "${1%/*}"
-  ' write "$2" "$3" <"$1"
-  echo "changed: $2"
-}
-
-files() {
-  find "$home" -maxdepth 1 -name '.proxhermes.??????' -type f -delete # of a run that was killed while writing
-  if [ -f config.yaml ]; then write config.yaml "$home/config.yaml" 0640; fi
-  if [ -f env ]; then write env "$home/.env" 0600; fi
-  # With the agent's rights as well, and not the file's owner's: were that root, a link could be put there meanwhile.
-  case $(stat -c '%F %u %a' "$home/.env" 2>/dev/null || true) in
-  "regular file $uid 600" | "regular empty file $uid 600") ;;
-  "regular file $uid "* | "regular empty file $uid "*)
-    as_agent chmod 0600 "$home/.env"
-    echo "changed: $home/.env: mode 0600"
-    ;;
-  esac
+# The agent got another uid: everything of its old one follows, with nobody at work in there meanwhile.
+hand_over() {
+  old=$(stat -c %u "$home" 2>/dev/null || echo "$uid")
+  [ "$old" != "$uid" ] || return 0
+  rt_stop
+  # The home itself is the last one: by it the next run sees whether this one got to the end.
+  for folder in "$user_home" "$workspace" "$home"; do
+    [ ! -d "$folder" ] || find "$folder" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
+  done
+  echo "changed: $home: owner $old -> $uid"
 }
 
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
@@ -118,13 +80,13 @@ if [ "$action" != none ]; then
 fi
 if [ -f previous.sh ]; then retire; fi
 moves
-folders
+hand_over
 # From here on the next run looks for the agent where it is now.
 if [ -f runtime ] && ! cmp -s runtime "$project/.proxhermes-runtime"; then
   place runtime "$project/.proxhermes-runtime" 0644
 fi
-files
-rt_files # last, for compose.yaml remembers what was put into the others
+if [ -f manifest ]; then sh ./guest-files.sh; fi # ends with its own code where a file is not what had been read
+rt_files
 if [ "$action" != none ]; then
   # Hermes makes a gateway wait that starts often, for minutes in the end; this start is meant, and begins a new count.
   as_agent rm -f "$home/gateway-starts.log"

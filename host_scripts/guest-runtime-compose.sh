@@ -90,7 +90,10 @@ container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}')
 }
 
 rt_verify() {
-  ask docker 20 "$engine" info --format '{{.ServerVersion}}|{{.Driver}}|{{.CgroupVersion}}'
+  case $engine in
+    podman) ask engine 20 podman info --format '{{.Version.Version}}|{{.Store.GraphDriverName}}|{{slice .Host.CgroupsVersion 1}}' ;;
+    *) ask engine 20 docker info --format '{{.ServerVersion}}|{{.Driver}}|{{.CgroupVersion}}' ;;
+  esac
   ask compose 20 "$engine" compose version --short
   ask inspect 20 "$engine" inspect --type container --format \
     '{{.State.Running}}|{{.RestartCount}}|{{.State.StartedAt}}|{{.Config.Image}}|{{.HostConfig.RestartPolicy.Name}}|{{json .HostConfig.PortBindings}}' \

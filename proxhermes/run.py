@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxhermes.apply.container import apply_container, bring_up
-from proxhermes.apply.guest import apply_engine, apply_hermes
+from proxhermes.apply.guest import Stale, apply_engine, apply_hermes
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events, Kind
@@ -26,6 +26,7 @@ from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
 from proxhermes.plan.engine import EnginePlan, plan_engine
+from proxhermes.plan.files import looked_at
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
 from proxhermes.plan.model import Change, pending
@@ -33,6 +34,10 @@ from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
     from proxhermes.transport.doors import Doors
+
+
+CHANCES: Final = 3
+"""How often a plan is carried out whose files were changed by somebody else in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +133,48 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
         preflight.check(doors.pve, needs)
 
 
-def plan_all(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
+def plan_all(
+    agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, force_documents: bool = False
+) -> tuple[Change, ...]:
     """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    wanted = gather(agent)
-    inner = _look_into(agent, wanted, doors, events) if outer.facts.running else plan_inner(agent, wanted, None)
+    target = Target(agent, gather(agent), force_documents)
+    inner = _look_into(target, doors, events) if outer.facts.running else plan_inner(target, None)
     changes = (*outer.changes, *inner.changes)
     left_alone = [change for change in changes if change.blocked]
     show(left_alone, (*outer.notes, *inner.notes), events)
     return changes
 
 
-def plan_inner(agent: Agent, wanted: Wanted, facts: GuestFacts | None) -> InnerPlan:
-    """Plan Docker and Hermes. facts: None for a container that is not there or not running yet."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An agent with all that the inventory gives it, its files and secrets read.
+
+    force_documents: documents that the agent changed are replaced, too.
+    """
+
+    agent: Agent
+    wanted: Wanted
+    force_documents: bool = False
+
+
+def plan_inner(target: Target, facts: GuestFacts | None) -> InnerPlan:
+    """Plan the engine and Hermes. facts: None for a container that is not there or not running yet."""
+    agent, fresh_key = target.agent, secrets.token_hex(32)
     engine = plan_engine(agent, facts)
-    return InnerPlan(engine, plan_hermes(agent, facts, wanted, secrets.token_hex(32)))
+    hermes = plan_hermes(agent, facts, target.wanted, fresh_key, force_documents=target.force_documents)
+    return InnerPlan(engine, hermes)
 
 
-def _look_into(agent: Agent, wanted: Wanted, doors: Doors, events: Events) -> InnerPlan:
+def _look_into(target: Target, doors: Doors, events: Events) -> InnerPlan:
     """Read the guest in one round trip, and plan."""
+    agent = target.agent
     with events.step(f"look into CT {agent.vmid}"):
-        return plan_inner(agent, wanted, read_guest(agent, doors.guest(agent.vmid), litellm_key(agent)))
+        look = looked_at(agent, target.wanted)
+        return plan_inner(target, read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look))
 
 
-def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
+def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bool = False) -> InnerPlan:
     """Bring Docker and Hermes in the agent's running container to what the inventory says, and the gateway up.
 
     Returns what was planned, all of it done. Raises Refused for a container that proxhermes did not make, before
@@ -163,28 +186,40 @@ def bootstrap(agent: Agent, doors: Doors, events: Events) -> InnerPlan:
     if not facts.running:
         how = "does not run" if facts.exists else "does not exist"
         raise ProxhermesError(f"CT {agent.vmid} on {agent.node} {how}", hint=f"proxhermes create {agent.vmid}")
-    return _bootstrap(agent, gather(agent), doors, events)  # what it lacks is told before the guest is asked
+    target = Target(agent, gather(agent), force_documents)  # what it lacks is told before the guest is asked
+    return _bootstrap(target, doors, events)
 
 
-def _bootstrap(agent: Agent, wanted: Wanted, doors: Doors, events: Events) -> InnerPlan:
+def _bootstrap(target: Target, doors: Doors, events: Events) -> InnerPlan:
     """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
+    agent = target.agent
     # What LiteLLM refuses, or a broken file, stops the run here, before anything is touched.
-    plan = _look_into(agent, wanted, doors, events)
+    plan = _look_into(target, doors, events)
     show(plan.engine.changes, plan.engine.notes, events)
     if plan.engine.needed:
         apply_engine(agent, plan.engine, doors.guest(agent.vmid), events)
         # With curl there now, LiteLLM can be asked, too.
-        plan = replace(plan, hermes=_look_into(agent, wanted, doors, events).hermes)
-    show(plan.hermes.changes, plan.hermes.notes, events)
-    apply_hermes(agent, plan.hermes, doors.guest(agent.vmid), events)
+        plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
+    for chances in reversed(range(CHANCES)):
+        show(plan.hermes.changes, plan.hermes.notes, events)
+        try:
+            apply_hermes(agent, plan.hermes, doors.guest(agent.vmid), events)
+            break
+        except Stale as stale:  # the agent, or somebody else, wrote to a file that had been read
+            if not chances:
+                raise
+            events.warning(f"{stale.path} was changed meanwhile: planning anew")
+            plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
     return plan
 
 
-def up(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> tuple[Change, ...]:
+def up(
+    agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, force_documents: bool = False
+) -> tuple[Change, ...]:
     """`create` and `bootstrap`; returns what was planned, all of it done.
 
     Secrets and files are read first: one that is missing should not be found out once the container is made.
     """
-    wanted = gather(agent)
+    target = Target(agent, gather(agent), force_documents)
     outer = create(agent, doors, events, take_ownership=take_ownership)
-    return (*outer.changes, *_bootstrap(agent, wanted, doors, events).changes)
+    return (*outer.changes, *_bootstrap(target, doors, events).changes)

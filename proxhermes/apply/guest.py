@@ -12,7 +12,8 @@ from proxhermes.facts.frame import frame, functions
 from proxhermes.facts.guest import parse
 from proxhermes.hermes import assignments, messaging, placement
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.engine import EnginePlan
+from proxhermes.inventory.runtime import NativeRuntime
+from proxhermes.plan.engine_model import EnginePlan
 from proxhermes.plan.hermes import HermesPlan
 from proxhermes.plan.model import Door, Effect
 from proxhermes.plan.traps import advice
@@ -30,6 +31,8 @@ GATEWAY_S: Final = 240
 _WAIT: Final = "guest-wait.sh"
 _REASON: Final = "failed: "
 """Begins the line on standard error in which a script says why it failed; the others are what the tools said."""
+_STALE: Final = "stale: "
+_STALE_RC: Final = 75
 _PLACED: Final = ("engine", "home", "user_home", "workspace")
 _ACTION: Final = {
     Effect.NONE: "none",
@@ -40,14 +43,16 @@ _ACTION: Final = {
 
 
 def apply_engine(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -> None:
-    """Install and configure Docker, and have it run. Raises CommandFailed with what apt or Docker said."""
+    """Install and configure the engine, and have it run. Raises CommandFailed with what apt or the engine said."""
     if not plan.needed:
         return
-    bundle: dict[str, tuple[bytes, int]] = {"guest-engine.sh": (script("guest-engine.sh"), 0o700)}
-    if plan.daemon is not None:
-        bundle["daemon.json"] = (plan.daemon, 0o600)
-    doing = f"installing Docker in CT {agent.vmid}" if plan.packages else f"configuring Docker in CT {agent.vmid}"
-    with events.step(doing), standing(events, f"Docker in CT {agent.vmid} is not ready yet"):
+    engine = "none" if isinstance(agent.runtime, NativeRuntime) else agent.runtime.engine
+    name = "packages" if engine == "none" else engine.capitalize()
+    bundle = {each: (script(each), 0o700) for each in ("guest-engine.sh", "guest-common.sh", "guest-apt.sh")}
+    bundle["engine.sh"] = (script(f"guest-engine-{engine}.sh"), 0o700)
+    bundle |= {each: (content, 0o600) for each, content in plan.files.items()}
+    doing = f"{'installing' if plan.packages else 'configuring'} {name} in CT {agent.vmid}"
+    with events.step(doing), standing(events, f"{name} in CT {agent.vmid} is not ready yet"):
         _run(guest, bundle, "guest-engine.sh", [plan.source, *plan.packages], events, timeout=ENGINE_S, doing=doing)
 
 
@@ -80,9 +85,18 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
     _tell_platforms(parse(result.stdout).gateway_state, platforms, events)
 
 
+class Stale(CommandFailed):
+    """A file was no longer what had been read when it was to be replaced; it was left alone. path: which one."""
+
+    path = ""
+
+
 def _bundle(agent: Agent, plan: HermesPlan) -> Bundle:
     """What guest-hermes.sh needs beside itself."""
-    bundle = {**frame(agent, "guest-hermes.sh", _WAIT), "runtime": (placement.render(placement.of(agent)), 0o600)}
+    bundle = {
+        **frame(agent, "guest-hermes.sh", "guest-files.sh", "guest-files-write.sh", _WAIT),
+        "runtime": (placement.render(placement.of(agent)), 0o600),
+    }
     bundle |= {name: (content, 0o600) for name, content in plan.files.items()}
     if plan.move.moves:
         bundle["moves"] = ("".join(f"{old}\t{new}\n" for old, new in plan.move.moves).encode(), 0o600)
@@ -108,13 +122,19 @@ def _run(
     said = [line for line in result.stderr.splitlines() if line.strip()]
     reasons = [line.removeprefix(_REASON) for line in said if line.startswith(_REASON)]
     said = [line for line in said if not line.startswith(_REASON)]
-    raise CommandFailed(
+    stale = [line.removeprefix(_STALE) for line in result.stdout.splitlines() if line.startswith(_STALE)]
+    if result.rc == _STALE_RC and stale:
+        reasons.append(f"{stale[0]} was changed meanwhile, and left as it is")
+    error = (Stale if stale else CommandFailed)(
         f"{doing}: {'; '.join(reasons) or f'{entry} ended with code {result.rc}'}",
         command=f"{entry} {' '.join(args)}",
         rc=result.rc,
         stderr="\n".join(said),
         hint=advice(result.stderr),
     )
+    if isinstance(error, Stale):
+        error.path = stale[0]
+    raise error
 
 
 def _tell_platforms(state: Mapping[str, Any], platforms: Sequence[str], events: Events) -> None:

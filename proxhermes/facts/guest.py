@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.errors import CommandFailed, DeadlineExceeded
+from proxhermes.facts import tree
 from proxhermes.facts.frame import frame
+from proxhermes.facts.tree import Seen
 from proxhermes.hermes.litellm import Answer
 from proxhermes.inventory.models import Agent
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = "guest-facts.sh"
 TIMEOUT_S: Final = 120.0
-_BY_PATH: Final = ("mount.", "place.", "tree.")
+_BY_PATH: Final = ("mount.", "place.")
 """Facts that have a path in their name."""
 
 
@@ -37,17 +39,6 @@ class File:
     mode: int
     kind: str  # as stat names it: "regular file", "directory", "symbolic link"
     content: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file or folder of which only its standing was asked. sha256: of a plain file's content, in hex."""
-
-    kind: str  # as stat names it
-    mode: int
-    uid: int
-    gid: int
-    sha256: str | None = None
 
 
 class Place(StrEnum):
@@ -71,7 +62,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Docker:
-    """The engine. server is None where the daemon does not answer; `error` is what it, or its client, said."""
+    """The engine, or Podman. server is None where it does not answer; `error` is what it, or its client, said."""
 
     server: str | None = None
     driver: str | None = None
@@ -96,7 +87,7 @@ class DockerContainer:
 class GuestFacts:
     """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
 
-    tree: what stands at the paths that were asked about. places: likewise, of folders that may move.
+    tree: the agent's files by label. places: what is at the paths of folders that may move.
     """
 
     os_id: str = ""
@@ -105,6 +96,7 @@ class GuestFacts:
     dpkg_broken: bool = False
     mtu: int | None = None
     docker: Docker | None = None
+    podman: Docker | None = None
     image_id: str | None = None
     container: DockerContainer | None = None
     compose_hash: str | None = None
@@ -127,12 +119,14 @@ class GuestFacts:
         return parse_state(self.content("state"))
 
 
-def read_guest(agent: Agent, guest: Guest, key: Secret | None) -> GuestFacts:
+def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[str] = ()) -> GuestFacts:
     """Ask the guest. key: LiteLLM's, sent as a file in the bundle; None: LiteLLM is not asked.
+
+    look: labels of the agent's files that `tree` has to say something of, besides those that were installed last.
 
     Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.
     """
-    bundle = {**frame(agent, SCRIPT)}
+    bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS), tree.LIST: (tree.render(look), 0o600)}
     if key is not None:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
     arguments = [mount.guest for mount in agent.mounts]
@@ -180,14 +174,15 @@ def parse(output: str) -> GuestFacts:
         packages=_below("package.", text),
         dpkg_broken=text.get("dpkg.broken") == "yes",
         mtu=_number(text.get("mtu")),
-        docker=_docker(text),
+        docker=_engine(_below("docker.", text) | {"compose": text.get("compose.version", "")}),
+        podman=_engine(_below("podman.", text)),
         image_id=text.get("image.id") or None,
         container=_container(text),
         compose_hash=text.get("compose.hash") or None,
         service=_service(text),
         health=_number(text.get("gateway.health")) or 0,
         files={name: _file(value, facts.get(f"file.{name}:")) for name, value in _files(text).items()},
-        tree={path: _seen(value) for path, value in _below("tree.", text).items()},
+        tree=tree.parse(output),
         places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
@@ -217,25 +212,19 @@ def _file(stat: str, content: bytes | None) -> File:
     return File(int(uid), int(gid), int(mode, 8), kind, (content or b"") if regular else None)
 
 
-def _seen(value: str) -> Seen:
-    """MODE UID GID SHA256-or-`-` KIND."""
-    mode, uid, gid, digest, kind = value.split(" ", 4)
-    return Seen(kind, int(mode, 8), int(uid), int(gid), None if digest == "-" else digest)
-
-
 def _service(text: Mapping[str, str]) -> Service:
     return Service(text.get("service.status", "nothing"), _below("service.", text))
 
 
-def _docker(text: Mapping[str, str]) -> Docker | None:
-    if "docker.client" not in text:
+def _engine(found: Mapping[str, str]) -> Docker | None:
+    if "client" not in found:
         return None
     return Docker(
-        server=text.get("docker.server") or None,
-        driver=text.get("docker.driver") or None,
-        compose=text.get("compose.version") or None,
-        enabled=text.get("docker.enabled") == "yes",
-        error=" ".join(text.get("docker.error:", "").split()),
+        server=found.get("server") or None,
+        driver=found.get("driver") or None,
+        compose=found.get("compose") or None,
+        enabled=found.get("enabled") == "yes",
+        error=" ".join(found.get("error:", "").split()),
     )
 
 

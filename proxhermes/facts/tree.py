@@ -8,6 +8,8 @@ from typing import Final
 
 LIST: Final = "look"
 """The file in the bundle that names what is looked at, a label a line."""
+SCRIPTS: Final = ("guest-files-facts.sh", "guest-files-look.sh")
+"""What has to lie beside the script that looks."""
 _SIGN: Final = "tree."
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from proxhermes.hermes import layout, wanted
+from proxhermes.hermes import compose, layout, package, podman, unit
+from proxhermes.hermes.environment import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 
@@ -17,7 +18,7 @@ def assignments(agent: Agent) -> dict[str, str]:
     """What the scripts need to know of `agent`, by the names that they use."""
     runtime = agent.runtime
     place = layout.of(agent)
-    engine, image = ("", "") if isinstance(runtime, NativeRuntime) else (runtime.engine, runtime.image)
+    engine, image = ("", "") if isinstance(runtime, NativeRuntime) else (runtime.engine, podman.image(runtime))
     return {
         "runtime": runtime.type,
         "engine": engine,
@@ -33,9 +34,12 @@ def assignments(agent: Agent) -> dict[str, str]:
         "inner_workspace": place.inner_workspace,
         "uid": str(agent.hermes.uid),
         "gid": str(agent.hermes.gid),
-        "api_port": str(wanted.api_port(agent)),
+        "api_port": str(api_port(agent)),
         "litellm": agent.litellm.base_url,
         "python": layout.python(agent),
+        **package.names(agent),
+        **unit.names(agent),
+        "folders": "\n".join(compose.folders(agent)),
     }
 
 

@@ -1,23 +1,21 @@
 """The agent's compose.yaml: one service, no port unless asked for, the host's folders under their own paths.
 
 The file is proxhermes' own; what a user wants beside it goes into a `compose.override.yaml` next to it, which compose
-reads by itself. Under `x-proxhermes` the file remembers which keys of .env and config.yaml came from the inventory, so
-that one taken out of the inventory is taken out there, too, and nobody else's is.
+reads by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
 
-from proxhermes.hermes import layout
+from proxhermes.hermes import layout, managed, podman, ports
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import Path, parse_pointer, pointer
+from proxhermes.hermes.merge import merged
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime import ContainedRuntime, NativeRuntime
+from proxhermes.inventory.runtime import ContainedRuntime, Healthcheck, NativeRuntime
 
 NAME: Final = "compose.yaml"
 API_PORT: Final = 8642
@@ -26,49 +24,88 @@ _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
 _SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"
 """Folders that write_file and patch may write to, separated by colons (Hermes 0.19: agent/file_safety.py)."""
+_HOME_MODE: Final = "0750"
+_UNSUPERVISED: Final = "--no-supervise"
+_SUPERVISORS: Final = ("HERMES_DASHBOARD", "HERMES_DASHBOARD_HOST", "HERMES_DASHBOARD_PORT")
+"""Lines of .env that the image's supervisor reads, too, which does not know .env."""
 _HEADER: Final = """\
 # Written by proxhermes: changes here are lost. Put yours into compose.override.yaml beside it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What proxhermes set in Hermes' files: names in .env, paths in config.yaml."""
-
-    env: tuple[str, ...] = ()
-    settings: tuple[Path, ...] = ()
-
-
-def render(agent: Agent, *, mtu: int | None, remembered: Remembered, api_port: int = API_PORT) -> str:
+def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
     """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
     runtime = contained(agent)
     service: dict[str, Any] = {
-        "image": runtime.image,
+        "image": podman.image(runtime),
         "container_name": layout.CONTAINER,
-        "command": ["gateway", "run"],
+        "command": command(runtime),
         "restart": runtime.restart,
         "shm_size": runtime.shm_size,
         "environment": _environment(agent),
-        "volumes": _volumes(agent),
-        # "Up" says nothing about the gateway; its own API does.
-        "healthcheck": {
-            "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{api_port}/health"],
-            "interval": "30s",
-            "timeout": "10s",
-            "retries": 3,
-            "start_period": "3m",
-        },
+        "volumes": [*_volumes(agent), *(_extra(written) for written in runtime.extra_volumes)],
+        "healthcheck": _healthcheck(runtime.healthcheck, api_port),
     }
+    if runtime.network == "host":
+        service["network_mode"] = "host"
     if runtime.ports:
         service["ports"] = list(runtime.ports)
+    service = merged(service, runtime.compose_override)
     document: dict[str, Any] = {"name": layout.CONTAINER, "services": {layout.CONTAINER: service}}
-    if mtu is not None and mtu < _ETHERNET_MTU:
+    if runtime.network == "bridge" and mtu is not None and mtu < _ETHERNET_MTU:
         document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}
-    document[_MARK] = {
-        "env": sorted(remembered.env),
-        "settings": sorted(pointer(path) for path in remembered.settings),
+    if names := [volume["source"] for volume in service["volumes"] if volume["type"] == "volume"]:
+        document["volumes"] = {name: {} for name in names}
+    document[_MARK] = {"agent": agent.vmid}
+    return _HEADER + yaml.safe_dump(_literal(document), sort_keys=False, allow_unicode=True, width=120)
+
+
+def command(runtime: ContainedRuntime) -> list[str]:
+    """What the container runs.
+
+    The official image starts the gateway under its own supervisor, without any argument that it is not built for
+    (Hermes 0.19: hermes_cli/service_manager.py). With arguments, the gateway is the container's main program.
+    """
+    extra = runtime.extra_args
+    return ["gateway", "run", *([_UNSUPERVISED, *extra] if extra and _UNSUPERVISED not in extra else extra)]
+
+
+def folders(agent: Agent) -> tuple[str, ...]:
+    """Folders of the guest that have to be there before the service is started: those of the extra volumes."""
+    if isinstance(agent.runtime, NativeRuntime):
+        return ()
+    volumes = [_extra(written) for written in agent.runtime.extra_volumes]
+    return tuple(volume["source"] for volume in volumes if volume["type"] == "bind")
+
+
+def _healthcheck(check: Healthcheck, api_port: int) -> dict[str, Any]:
+    """ "Up" says nothing about the gateway; its own API does."""
+    if not check.enabled:
+        return {"disable": True}
+    return {
+        "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{api_port}/health"],
+        "interval": f"{check.interval}s",
+        "timeout": f"{check.timeout}s",
+        "retries": check.retries,
+        "start_period": f"{check.start_period}s",
     }
-    return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _extra(written: str) -> dict[str, Any]:
+    """SOURCE:PATH[:ro|rw] as compose has it; a name in place of a folder is a volume of the engine's."""
+    source, target, *mode = written.split(":")
+    if source.startswith("/"):
+        return _volume(source, target, read_only=mode == ["ro"])
+    return {"type": "volume", "source": source, "target": target, **({"read_only": True} if mode == ["ro"] else {})}
+
+
+def _literal(value: Any) -> Any:
+    """The same with every `$` doubled, for compose would take a single one for a variable of the operator's shell."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, Mapping):
+        return {key: _literal(item) for key, item in value.items()}
+    return [_literal(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def contained(agent: Agent) -> ContainedRuntime:
@@ -78,37 +115,33 @@ def contained(agent: Agent) -> ContainedRuntime:
     return agent.runtime
 
 
-def read(text: str) -> Remembered:
-    """What an existing compose.yaml remembers. Raises UnusableFile for one that proxhermes did not write."""
+def service_of(text: str) -> Any:
+    """All of a file that compose makes something of, parsed. Raises UnusableFile for one that we did not write."""
     try:
         document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise UnusableFile(NAME, f"this is not YAML: {error.problem}", line) from None
-    mark = document.get(_MARK) if isinstance(document, dict) else None
-    if not isinstance(mark, dict):
+    if not isinstance(document, dict) or not isinstance(document.get(_MARK), dict):
         raise UnusableFile(NAME, f"proxhermes did not write this file (no {_MARK} in it)")
-    return Remembered(_texts(mark.get("env")), tuple(parse_pointer(text) for text in _texts(mark.get("settings"))))
-
-
-def service_of(text: str) -> Any:
-    """All of a file that compose makes something of, parsed: without what it remembers. Raises as `read` does."""
-    read(text)
-    return {key: value for key, value in yaml.safe_load(text).items() if key != _MARK}
+    return {key: value for key, value in document.items() if key != _MARK}
 
 
 def _environment(agent: Agent) -> dict[str, str]:
     """What the image itself reads; everything else stands in .env."""
-    lines = {"HERMES_UID": str(agent.hermes.uid), "HERMES_GID": str(agent.hermes.gid)}
+    lines = {
+        "HERMES_UID": str(agent.hermes.uid),
+        "HERMES_GID": str(agent.hermes.gid),
+        "HERMES_HOME_MODE": _HOME_MODE,
+        **managed.environment(agent),
+    }
+    known = {**ports.environment(agent), **agent.hermes.environment}
+    lines |= {name: known[name] for name in _SUPERVISORS if name in known}
     if _SAFE_ROOT not in agent.hermes.environment:
         # The image lets the agent's file tools write to its home alone; the mounts are there to be written to.
         writable = [mount.guest for mount in agent.mounts if not mount.read_only]
         lines[_SAFE_ROOT] = ":".join([layout.CONTAINER_HOME, *writable])
     return lines
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, Collection) else ()
 
 
 def _volumes(agent: Agent) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ import json
 from typing import Any
 
 from proxhermes.errors import Refused
-from proxhermes.facts.guest import DockerContainer, GuestFacts
-from proxhermes.hermes import compose, layout, wanted
+from proxhermes.facts.guest import DockerContainer, GuestFacts, Place
+from proxhermes.hermes import compose, layout
+from proxhermes.hermes.environment import api_port
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import leaves
 from proxhermes.inventory.models import Agent
@@ -21,11 +22,12 @@ Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
 """Changes, files for the bundle, notes."""
 
 
-def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect, remembered: compose.Remembered) -> Found:
+def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> Found:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
     _refuse_foreign(agent, facts.container)
-    text = compose.render(agent, mtu=facts.mtu, remembered=remembered, api_port=wanted.api_port(agent))
-    changes, content = _file(facts, text, alone=so_far is Effect.NONE)
+    _refuse_missing(agent, facts)
+    text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
+    changes, content = _file(facts, text)
     changes += _container(agent, facts, max(so_far, worst(changes)))
     return tuple(changes), {} if content is None else {compose.NAME: content}, ()
 
@@ -39,8 +41,18 @@ def _refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
         )
 
 
-def _file(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change], bytes | None]:
-    """The changes of compose.yaml, and its new content if it has to be written. alone: no other file changes."""
+def _refuse_missing(agent: Agent, facts: GuestFacts) -> None:
+    """A volume's folder that is not there would stop the start, after the old container has ended."""
+    missing = [path for path in compose.folders(agent) if facts.places.get(path) is Place.NOTHING]
+    if missing:
+        raise Refused(
+            f"runtime.extra_volumes: {', '.join(missing)}: not there in CT {agent.vmid}",
+            hint="make it there, or have it mounted from the node (mounts); nothing was changed",
+        )
+
+
+def _file(facts: GuestFacts, text: str) -> tuple[list[Change], bytes | None]:
+    """The changes of compose.yaml, and its new content if it has to be written."""
     content = facts.content("compose")
     if content is None:
         return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
@@ -52,8 +64,8 @@ def _file(facts: GuestFacts, text: str, *, alone: bool) -> tuple[list[Change], b
         for path in dict.fromkeys([*after, *before])
         if before.get(path) != after.get(path)
     ]
-    if not changes and alone:  # only what it remembers, which else goes along with what it remembers
-        changes.append(_change(f"{compose.NAME}: x-proxhermes", "older", "brought up to date", Effect.NONE))
+    if not changes:
+        changes.append(_change(compose.NAME, "written by another version", "the same, written anew", Effect.NONE))
     return changes, text.encode()
 
 
@@ -65,7 +77,7 @@ def _flat(document: Any) -> dict[str, str]:
         if name == "volumes" and isinstance(value, list):
             flat |= {f"volume {volume.get('target')}": _volume(volume) for volume in value if isinstance(volume, dict)}
         else:
-            flat[name] = json.dumps(value, ensure_ascii=False).strip('"')
+            flat[name] = json.dumps(value, ensure_ascii=False).strip('"').replace("$$", "$")
     return flat
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts, Service
-from proxhermes.hermes.compose import Remembered
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.plan.compose import plan_compose
 from proxhermes.plan.model import Change, Effect
 from proxhermes.plan.move import Move
+from proxhermes.plan.native import plan_native
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +23,16 @@ class ServicePlan:
 
 
 def plan_service(
-    agent: Agent, facts: GuestFacts, move: Move, so_far: Effect, remembered: Remembered | None = None
+    agent: Agent, facts: GuestFacts, move: Move, so_far: Effect, *, wheel: bytes | None = None
 ) -> ServicePlan:
     """The difference between the service that is wanted and the one that is.
 
-    so_far: what the other changes ask for already. Raises Refused for a service of that name that is not ours,
+    so_far: what the other changes ask for already. wheel: of the agent's code, if it comes from one. Raises Refused for a service of that name that is not ours,
     UnusableFile for a file of ours that somebody broke.
     """
     if move.retire:  # it is going to be taken away with all that it consists of
         gone = {name: file for name, file in facts.files.items() if name not in ("compose", "unit", "pending")}
-        facts = replace(facts, container=None, service=Service(), files=gone)
+        facts = replace(facts, container=None, service=Service(facts=facts.service.facts), files=gone)
     if isinstance(agent.runtime, NativeRuntime):
-        raise Refused("runtime.type: native cannot be set up yet")
-    return ServicePlan(*plan_compose(agent, facts, so_far, remembered or Remembered()))
+        return ServicePlan(*plan_native(agent, facts, so_far, wheel))
+    return ServicePlan(*plan_compose(agent, facts, so_far))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from proxhermes.hermes import layout, messaging
-from proxhermes.inventory.runtime import NativeRuntime
+from proxhermes.hermes import layout, messaging, ports
 from proxhermes.plan.model import Layer
+from proxhermes.verify import files
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
@@ -85,30 +85,6 @@ def _parsed(scene: Scene) -> Finding:
         if "Failed to parse" in answer.err:
             return failed(f"Hermes cannot parse its config.yaml: {answer.last_words}")
     return passed(f"Hermes itself reads {litellm.model} at {litellm.base_url}")
-
-
-def _files(scene: Scene) -> Finding:
-    uid, gid = str(scene.agent.hermes.uid), str(scene.agent.hermes.gid)
-    wrong = []
-    for line in scene.guest.text("files").splitlines():
-        mode, owner, group, name = line.split("|", 3)
-        short = name.rsplit("/", 1)[-1] or name
-        if mode == "missing":
-            wrong.append(f"{short} is missing")
-            continue
-        if (owner, group) != (uid, gid):
-            wrong.append(f"{short} belongs to {owner}:{group}, not {uid}:{gid}")
-        bits = int(mode, 8)
-        if short == ".env" and bits & 0o177:
-            wrong.append(f".env has mode {mode}, not 600")
-        elif bits & 0o007 and short == "config.yaml":
-            wrong.append(f"config.yaml has mode {mode}: others may read it")
-    strangers = scene.guest.text("strangers").splitlines()
-    if strangers:
-        wrong.append(f"{len(strangers)} files of others in its home, such as {strangers[0]}")
-    if wrong:
-        return failed("; ".join(wrong), f"proxhermes bootstrap {scene.agent.vmid}")
-    return passed(f".env 600, config.yaml closed to others, all of {uid}:{gid}")
 
 
 def _litellm_reached(scene: Scene) -> Finding:
@@ -192,7 +168,7 @@ def _closed(scene: Scene) -> Finding:
     if scene.address is None:
         return skipped("the guest has no address to try")
     opened = {int(port) for port in scene.node.text("open").split()}
-    published = _published(scene)
+    published = ports.expected(scene.agent)
     names = dict(listeners(scene.guest.text("listeners")))
     # The guest's own services (a template's sshd) are the operator's business, and are named.
     own = {port for port in opened - {*HERMES_PORTS} if names.get(port) not in (None, "unknown", "docker-proxy")}
@@ -209,19 +185,12 @@ def _closed(scene: Scene) -> Finding:
     return passed("reachable from the node: " + (", ".join(told) or "nothing"))
 
 
-def _published(scene: Scene) -> set[int]:
-    """The host ports that the inventory publishes: `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`."""
-    runtime = scene.agent.runtime
-    ports = () if isinstance(runtime, NativeRuntime) else runtime.ports
-    return {int(entry.split("/")[0].split(":")[-2]) for entry in ports}
-
-
 CHECKS = (
     Check("hermes.container", Layer.HERMES, "Does the agent's container run, without restarts?", _container),
     Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
     Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
     Check("hermes.config", Layer.HERMES, "Does Hermes read the configuration that we wrote?", _parsed),
-    Check("hermes.files", Layer.HERMES, "Are secrets and files closed and owned by the agent?", _files),
+    *files.CHECKS,
     Check("hermes.litellm-reached", Layer.HERMES, "Does the agent reach LiteLLM?", _litellm_reached),
     Check("hermes.litellm-key", Layer.HERMES, "Does LiteLLM accept its key?", _litellm_key),
     Check("hermes.litellm-closed", Layer.HERMES, "Does LiteLLM refuse without a key?", _litellm_closed),

@@ -24,7 +24,7 @@ def lay_out(
         "project": str(project), "home": str(home), "inner_home": "/opt/data", "user_home": str(home / "home"),
         "inner_user_home": "/opt/data/home", "workspace": str(home / "workspace"),
         "inner_workspace": "/opt/data/workspace", "uid": str(uid), "gid": str(uid), "api_port": "8642",
-        "litellm": "http://127.0.0.1:9/v1", "python": "/opt/hermes/.venv/bin/python",
+        "litellm": "http://127.0.0.1:9/v1", "python": "/opt/hermes/.venv/bin/python", "folders": "",
     }  # fmt: skip
     (bundle / assignments.NAME).write_bytes(assignments.render(names))
     (bundle / "runtime.sh").write_bytes(functions(runtime))
