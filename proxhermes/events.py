@@ -79,6 +79,11 @@ class Events:
             for listener in self._listeners:
                 listener(event)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for: what waits for a long time looks here."""
+        return self._stop.is_set()
+
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
         """A piece of work with a beginning and an end; an exception ends it as failed and goes on its way."""

@@ -31,6 +31,7 @@ _COMMANDS = {
     "status": _Entry("proxhermes.cli.look:status", "Show what is there, agent by agent."),
     "list": _Entry("proxhermes.cli.look:list_", "List the inventory's agents and their containers."),
     "destroy": _Entry("proxhermes.cli.destroy:destroy", "Remove a container that proxhermes made."),
+    "mcp": _Entry("proxhermes.cli.mcp:mcp", "Log an agent in to an MCP server, with your browser."),
     "inventory": _Entry("proxhermes.cli.inventory:inventory", "Check the inventory; print its JSON Schema."),
     "lab": _Entry("proxhermes.lab.cli:lab", "A Proxmox-compatible node with real containers on this machine."),
 }

@@ -1,0 +1,43 @@
+"""The address to which an MCP server sends the browser for the owner's consent, taken apart (RFC 6749, 4.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """For the browser, and where it comes back with a code."""
+
+    url: str
+    port: int | None
+    """Of the loopback address, which the browser takes for its own; None for an address that reaches the agent by
+    itself (`oauth.redirect_uri` in Hermes' config.yaml)."""
+    path: str
+    state: str
+    """What it brings back along with the code."""
+
+    def answers(self, target: str) -> bool:
+        """Whether a request for `target` (path and query) is the browser coming back from just this consent.
+
+        Hermes takes the first request for the consent's answer, whatever it is: a browser asks for a favicon, too.
+        """
+        came = urlsplit(target)
+        query = parse_qs(came.query)
+        return (
+            came.path == self.path and query.get("state", [""]) == [self.state] and bool({"code", "error"} & {*query})
+        )
+
+
+def read(url: str) -> Authorization:
+    """What Hermes' authorization address says of the way back. Raises ValueError if it says nothing."""
+    query = parse_qs(urlsplit(url).query)
+    back = urlsplit(query.get("redirect_uri", [""])[0])
+    if not back.hostname:
+        raise ValueError("the address names no place to come back to")
+    local = back.scheme == "http" and back.hostname in _LOOPBACK
+    return Authorization(url, (back.port or 80) if local else None, back.path or "/", query.get("state", [""])[0])
