@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from proxhermes.lab.images import base, hermes, litellm, mcp, template
+from proxhermes.lab.images import base, hermes, litellm, mcp, plain, template
 from proxhermes.lab.images.cache import Cache, Progress
 
 
@@ -22,9 +22,10 @@ def build_all(progress: Progress, cache: Cache) -> None:
     with ThreadPoolExecutor(max_workers=2) as workers:
         registry = workers.submit(hermes.build, cache, progress)
         proxy = workers.submit(litellm.build, cache, progress)
+        images = workers.submit(plain.build, cache, progress)
         template.build(cache, progress)
         mcp.build(cache, progress)
-        for built in (registry, proxy):
+        for built in (registry, proxy, images):
             built.result()
 
 
