@@ -17,7 +17,7 @@ set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
 . ./agent.sh
-# shellcheck source=guest-common.sh
+# shellcheck source=host_scripts/guest-common.sh
 . ./guest-common.sh
 umask 077
 STALE=75

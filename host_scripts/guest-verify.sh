@@ -13,6 +13,8 @@ cd "$(dirname "$0")"
 . ./guest-common.sh
 # shellcheck source=host_scripts/guest-runtime-compose.sh
 . ./runtime.sh
+# shellcheck source=host_scripts/guest-files-facts.sh
+. ./guest-files-facts.sh
 
 nonce=$1
 shift
@@ -23,9 +25,10 @@ ask starts 20 rt_starts
 date -u +%s | put now
 ask listeners 10 ss -H -ltnp
 
-for name in "$home" "$home/.env" "$home/config.yaml"; do
-  stat -c '%a|%u|%g|%n' "$name" 2>/dev/null || echo "missing|||$name"
-done | put files
+files_facts | put tree
+files_places
+ask installed 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
+  dd if="$now_home/.proxhermes/files" iflag=nonblock,fullblock bs=1M count=1 status=none
 find "$home" -maxdepth 2 ! -uid "$uid" -printf '%U:%G %p\n' 2>/dev/null | head -n 20 | put strangers
 # The agent's own file, which it might exchange for a link or a pipe, or swell.
 ask state 10 dd if="$home/gateway_state.json" iflag=nofollow,nonblock,fullblock bs=1M count=1 status=none

@@ -24,6 +24,9 @@ PENDING = 3
 take_ownership_option = click.option(
     "--take-ownership", is_flag=True, help="Use a host folder although it holds data of a stranger (its owner changes)."
 )
+force_documents_option = click.option(
+    "--force-documents", is_flag=True, help="Replace documents that the agent changed, or that were there before."
+)
 
 
 @click.command(cls=Command)
@@ -54,13 +57,15 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
 
 @click.command(cls=Command)
 @agents_argument
+@force_documents_option
 @json_option
 @pass_context
-def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
+def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) -> None:
     """Install Docker in AGENT's container, write Hermes' files, and start its gateway.
 
     Changes nothing outside the container, which must run (`create` sees to that). Restarts or recreates only what a
-    change asks for; keys in Hermes' files that the inventory does not mention stay.
+    change asks for; keys in Hermes' files that the inventory does not mention stay, and so do documents that the agent
+    has changed since.
 
     \b
     Example:
@@ -70,7 +75,7 @@ def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import bootstrap as stage
 
-        return stage(agent, doors, events).changes
+        return stage(agent, doors, events, force_documents=force_documents).changes
 
     _report(context, *_each(context, agents, work))
 
@@ -78,10 +83,11 @@ def bootstrap(context: Context, agents: tuple[int, ...]) -> None:
 @click.command(cls=Command)
 @agents_argument
 @take_ownership_option
+@force_documents_option
 @click.option("--no-verify", is_flag=True, help="Leave the verification out.")
 @json_option
 @pass_context
-def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verify: bool) -> None:
+def up(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool, no_verify: bool) -> None:
     """create + bootstrap + verify: AGENT as the inventory says, proved.
 
     Run it again at any time: what is as it should be is left alone, and a run that was cut off is finished.
@@ -95,7 +101,7 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import up as stages
 
-        return stages(agent, doors, events, take_ownership=take_ownership)
+        return stages(agent, doors, events, take_ownership=take_ownership, force_documents=force_documents)
 
     results, failed = _each(context, agents, work)
     if no_verify:
@@ -117,9 +123,10 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, no_verif
 @click.command(cls=Command)
 @agents_argument
 @take_ownership_option
+@force_documents_option
 @json_option
 @pass_context
-def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int:
+def plan(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool) -> int:
     """Show what `up` would change for AGENT, door by door, and change nothing.
 
     The doors are the API token, root's shell on the node, and the inside of the container: [token], [root], [guest].
@@ -135,7 +142,9 @@ def plan(context: Context, agents: tuple[int, ...], take_ownership: bool) -> int
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import plan_all
 
-        planned[agent.vmid] = plan_all(agent, doors, events, take_ownership=take_ownership)
+        planned[agent.vmid] = plan_all(
+            agent, doors, events, take_ownership=take_ownership, force_documents=force_documents
+        )
         return planned[agent.vmid]
 
     planned: dict[int, tuple[Change, ...]] = {}

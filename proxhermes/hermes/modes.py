@@ -22,6 +22,8 @@ TOKENS: Final = "home:mcp-tokens"
 """Folder of the tokens of MCP servers, which Hermes closes each time it writes one (0.19: tools/mcp_oauth.py)."""
 MEMORY: Final = "home:.proxhermes"
 """Folder of what was declared last."""
+NEEDED: Final = ("home:config.yaml", "home:.env")
+"""Files that have to be there, and are written from elsewhere."""
 MEMORIES: Final = ("config.yaml", "env", "files")
 """The settings, the names in .env, and the files given to the agent with their hashes."""
 

@@ -15,15 +15,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from proxhermes.errors import ProxhermesError
+from proxhermes.facts import tree
 from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.frame import frame
+from proxhermes.hermes import documents
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
+from proxhermes.verify import files
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
+    from proxhermes.hermes.documents import Given
     from proxhermes.inventory.models import Agent, Mount
     from proxhermes.transport.doors import Doors
 
@@ -165,7 +169,9 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        bundle = frame(agent, "guest-verify.sh", "litellm-probe.py")
+        bundle = {**frame(agent, "guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS)}
+        # A file of the operator's that is missing is told by the check that compares it.
+        bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [self.nonce, *mounts]
         with self._events.step("asking the guest"):
@@ -175,6 +181,11 @@ class Scene:
                 bundle, "guest-verify.sh", args, timeout=limit, doing=f"verifying agent {agent.vmid} from inside"
             )
         return Answers(result.stdout)
+
+    @_Once
+    def given(self) -> tuple[Given, ...]:
+        """The files that the inventory gives the agent."""
+        return documents.given(self.agent)
 
     @property
     def _writes(self) -> bool:

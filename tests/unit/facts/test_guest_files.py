@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from guest_bundle import lay_out, run
 
 from proxhermes.facts import tree
 from proxhermes.facts.guest import GuestFacts, parse
 from proxhermes.facts.tree import Seen
 from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
-from tests.unit.guest_bundle import lay_out, run
 
 UID = 10000 if os.geteuid() == 0 else os.getuid()
-SCRIPTS = ("guest-files.sh", "guest-files-write.sh", "guest-files-facts.sh", "guest-files-look.sh")
 FACTS = """set -eu; . ./agent.sh; . ./guest-common.sh; . ./guest-files-facts.sh
 mkdir -p scratch; files_facts; files_contents scratch"""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
@@ -65,7 +64,7 @@ class World:
     def _bundle(self, **tools: str) -> Path:
         if os.geteuid() != 0:  # nobody else's rights to take
             tools["setpriv"] = 'while [ "$1" != --clear-groups ]; do shift; done; shift; exec "$@"'
-        return lay_out(self.root / "bundle", self.root / "project", *SCRIPTS, uid=UID, **tools)
+        return lay_out(self.root / "bundle", self.root / "project", uid=UID, **tools)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts.container import ContainerFacts
+from proxhermes.hermes.documents import Given
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
 from proxhermes.verify.model import Verdict
@@ -36,16 +37,25 @@ PROBE = {
     "models": ["claude-sonnet", "gpt"],
     "bare": 401,
 }
+SOUL = Given("home", "SOUL.md", b"I am\n")
+PARTS = ("cron", "sessions", "logs", "memories", "plugins", ".proxhermes")
+FOLDERS = ("home:", "user_home:", "workspace:", *(f"home:{name}" for name in PARTS))
+TREE = "".join(f"tree.{name}=10000 10000 750 - w directory\n" for name in FOLDERS) + (
+    f"tree.home:.env=10000 10000 600 {'0' * 64} w regular file\n"
+    f"tree.home:config.yaml=10000 10000 640 {'0' * 64} w regular file\n"
+    f"tree.home:SOUL.md=10000 10000 640 {SOUL.sha256} w regular file\n"
+)
 STATE = {"gateway_state": "running", "platforms": {"telegram": {"state": "connected"}}}
 GUEST = {
     "engine": "26.1.5|overlay2|2",
-    "docker.rc": "0",
+    "engine.rc": "0",
     "compose": "2.26.1",
     "compose.rc": "0",
     "inspect": "true|0|2026-11-21T08:00:00.1Z|nousresearch/hermes-agent|unless-stopped|{}",
     "inspect.rc": "0",
     "listeners": 'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3))',
-    "files": "700|10000|10000|/h\n600|10000|10000|/h/.env\n640|10000|10000|/h/config.yaml",
+    "tree": TREE,
+    "installed": "",
     "strangers": "",
     "state": json.dumps(STATE),
     "root.0.rc": "0",
@@ -92,8 +102,8 @@ def scene(
         onboot=True,
         features=SimpleNamespace(nesting=True, keyctl=True),
         mounts=(mount,),
-        hermes=SimpleNamespace(uid=10000, gid=10000),
-        runtime=SimpleNamespace(ports=()),
+        hermes=SimpleNamespace(uid=10000, gid=10000, data_dir="/opt/hermes", working_directory=None, mcp_tokens={}),
+        runtime=SimpleNamespace(type="docker", engine="docker", network="bridge", ports=(), extra_volumes=()),
         litellm=SimpleNamespace(base_url="http://10.1.10.22:4000/v1", model="claude-sonnet"),
         messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
     )
@@ -102,6 +112,7 @@ def scene(
         agent=agent,
         nonce=NONCE,
         tool_mount=(0, mount),
+        given=(SOUL,),
         word=f"PROOF-{NONCE}",
         idmap=idmap.DEFAULT,
         address="10.1.10.30",
@@ -136,7 +147,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("host.root-writes", {"node": {"root.0": f"0|0|644\n{NONCE}"}}, "belongs to 0:0"),
     ("host.agent-writes", {"node": {"agent.0": None}}, "is not in /mnt/pve/hdd/hermes"),
     ("host.agent-writes", {"node": {"agent.0": "110000|110000|644\nother"}}, "is not in"),
-    ("engine.docker", {"guest": {"docker.rc": "1", "docker.err": "Cannot connect"}}, "Cannot connect"),
+    ("engine.docker", {"guest": {"engine.rc": "1", "engine.err": "Cannot connect"}}, "Cannot connect"),
     ("engine.docker", {"guest": {"compose.rc": "1"}}, "no compose"),
     ("engine.storage-driver", {"guest": {"engine": "26|vfs|2"}}, "vfs"),
     ("hermes.container", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
@@ -153,10 +164,18 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hermes.platforms", {"guest": {"state": '{"platforms": ["telegram"]}'}}, "telegram absent"),
     ("hermes.config", {"guest": {"model": "other"}}, "'other'"),
     ("hermes.config", {"guest": {"base_url": "", "base_url.rc": "1"}}, "code 1"),
-    ("hermes.files", {"guest": {"files": "600|0|0|/h/.env"}}, "belongs to 0:0"),
-    ("hermes.files", {"guest": {"files": "644|10000|10000|/h/.env"}}, "mode 644"),
-    ("hermes.files", {"guest": {"files": "missing|||/h/config.yaml"}}, "missing"),
+    ("hermes.files", {"guest": {"tree": TREE.replace("env=10000 10000", "env=0 0")}}, "belongs to 0:0"),
+    ("hermes.files", {"guest": {"tree": TREE.replace("env=10000 10000 600", "env=10000 10000 644")}}, "mode 0644"),
+    ("hermes.files", {"guest": {"tree": TREE.replace("cron=10000 10000 750", "cron=10000 10000 755")}}, "mode 0755"),
+    ("hermes.files", {"guest": {"tree": TREE.replace("home:config.yaml", "home:other")}}, "missing"),
+    ("hermes.files", {"guest": {"tree": TREE.replace("home:sessions", "home:other")}}, "missing"),
     ("hermes.files", {"guest": {"strangers": "0:0 /h/state.db"}}, "state.db"),
+    ("hermes.documents", {"guest": {"tree": TREE.replace("SOUL", "soul")}}, "SOUL.md is missing"),
+    (
+        "hermes.documents",
+        {"guest": {"tree": TREE.replace(SOUL.sha256, "1" * 64), "installed": f"{'1' * 64}  home:SOUL.md\n"}},
+        "older than the inventory",
+    ),
     ("hermes.litellm-reached", {"guest": probe(alive=0, alive_text="Connection refused")}, "Connection refused"),
     ("hermes.litellm-reached", {"guest": {"litellm": "", "litellm.err": "no python"}}, "no python"),
     ("hermes.litellm-key", {"guest": probe(keyed=400, keyed_text="No connected db.")}, "No connected db."),
@@ -194,6 +213,15 @@ def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.ports"](scene(guest=no_ss, node={"open": ""})).verdict is Verdict.WARN
     assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
     assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
+
+
+def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
+    seen = scene(guest={"tree": TREE.replace(SOUL.sha256, "1" * 64), "installed": f"{SOUL.sha256}  home:SOUL.md\n"})
+    finding = LOOKS["hermes.documents"](seen)
+    assert finding.verdict is Verdict.WARN and "changed by the agent" in finding.evidence
+    assert finding.hint is not None and "--force-documents" in finding.hint
+    seen.given = ()
+    assert LOOKS["hermes.documents"](seen).verdict is Verdict.SKIP
 
 
 def test_a_death_long_ago_only_warns() -> None:
