@@ -52,7 +52,7 @@ until [ "$(rt_health)" = 200 ]; do
   status=$(rt_status) count=$(rt_starts)
   case $status in
     nothing) give_up "the agent's service is not there" ;;
-    exited | dead | failed) give_up "the agent's service has stopped" ;;
+    exited | stopped | dead | failed) give_up "the agent's service has stopped" ;;
   esac
   [ "${count:-0}" -lt $((${first:-0} + 3)) ] || give_up "the agent's service starts again and again"
   [ "$(date +%s)" -lt "$deadline" ] || give_up "the gateway did not answer within $seconds s"

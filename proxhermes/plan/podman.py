@@ -67,13 +67,18 @@ def _wanted(engine: Engine, facts: GuestFacts) -> tuple[tuple[str, str, str, str
     beside = facts.docker is not None or podman.IPTABLES.encode() in (facts.content("containers") or b"")
     text = podman.containers(engine, iptables=beside)
     files = [
-        ("containers", podman.CONTAINERS, text, f"log driver {podman.LOG_DRIVERS[engine.log_driver]}"),
+        ("containers", podman.CONTAINERS, text, _says(engine, beside)),
         ("restart", podman.RESTART, podman.restart(), "starts what is not stopped at boot"),
     ]
     if engine.registry_mirrors or facts.content("registries") is not None:
         mirrors = " ".join(str(mirror) for mirror in engine.registry_mirrors)
         files.append(("registries", podman.REGISTRIES, podman.registries(engine), mirrors or "no mirror"))
     return tuple(files)
+
+
+def _says(engine: Engine, beside: bool) -> str:
+    log = f"log driver {podman.LOG_DRIVERS[engine.log_driver]}"
+    return f"{log}, network rules beside Docker's" if beside else log
 
 
 def _state(facts: GuestFacts) -> list[Change]:

@@ -167,10 +167,14 @@ CASES = [
     (agent('    hermes: {environment: {X: «"a\\eb"}}\n'), "agents.118.hermes.environment.X", "control character"),
     (agent("    hermes: {environment: {«HERMES_UID: 5}}\n"), "agents.118.hermes.environment.HERMES_UID", "written by proxhermes"),
     (agent("    hermes: {secrets: {«TELEGRAM_ALLOWED_USERS: {env: X}}}\n    messaging: {telegram: {token: {env: T}, allowed_users: 1}}\n"), "agents.118.hermes.secrets.TELEGRAM_ALLOWED_USERS", "messaging.telegram.allowed_users"),
-    (agent("    hermes: {settings: {model: {«provider: x}}}\n"), "agents.118.hermes.settings.model.provider", "written by"),
+    (agent("    hermes: {settings: {model: {provider: «x}}}\n"), "agents.118.hermes.settings.model.provider", "says something else than"),
+    (agent("    hermes: {data_dir: /srv/h}\n    runtime: {type: native, state_dir: «/srv/h/state}\n"), "agents.118.runtime.state_dir", "hermes.data_dir"),
+    (agent("    hermes: {working_directory: «/ro, documents: {A.md: a}}\n    mounts: [{host: /srv/x, guest: /ro, read_only: true}]\n"), "agents.118.hermes.working_directory", "read-only"),
     (agent("    messaging: {«telegramm: {}}\n"), "agents.118.messaging.telegramm", "unknown key"),
     (agent("    messaging: {telegram: {token: {env: T}, base_url: «http://h:1}}\n"), "agents.118.messaging.telegram.base_url", "/bot"),
     (agent("    messaging: {telegram: «{}}\n"), "agents.118.messaging.telegram.token", "missing"),
+    (agent("    runtime: {engine: podman}\n    engine: {source: «docker-ce}\n"), "agents.118.engine.source", "line 9 says `engine: podman`"),
+    (agent("    runtime: {engine: podman}\n    engine: {log_driver: «syslog}\n"), "agents.118.engine.log_driver", "is Docker's"),
 ]  # fmt: skip
 
 
