@@ -5,10 +5,10 @@ The same in every runtime; what depends on how the agent runs is in `runtime`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, PrivateAttr
 
 from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
 from proxhermes.inventory.fields import EnvValue, Model, VariableName
@@ -86,3 +86,16 @@ class Hermes(Model):
     documents: Documents = Field(default_factory=dict, description="Files in the working directory.")
     home_files: HomeFiles = Field(default_factory=dict, description="Files in HERMES_HOME, as SOUL.md.")
     plugins: Plugins = Field(default_factory=dict, description="Plugins of one's own, by name.")
+
+    _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+
+    def place_settings(self, places: Mapping[tuple[str, ...], str]) -> None:
+        """Remember where the values for config.yaml are written: FILE:LINE, by their paths in config.yaml."""
+        self._places = places
+
+    def place(self, path: Sequence[str]) -> str | None:
+        """FILE:LINE of the value at `path` in config.yaml, or of the nearest block around it that is written."""
+        parts = tuple(path)
+        return next(
+            (self._places[parts[:end]] for end in range(len(parts), 0, -1) if parts[:end] in self._places), None
+        )

@@ -1,4 +1,4 @@
-"""Rules for what passes through to Hermes: no secret as it is, and nothing that proxhermes writes itself."""
+"""Rules for the lines of .env: no secret as it is, and nothing that proxhermes writes itself."""
 
 from __future__ import annotations
 
@@ -26,20 +26,10 @@ OUR_VARIABLES: Final = {
 }
 """Lines of .env that proxhermes writes, or would contradict, and where their value is said."""
 _PLATFORMS: Final = ("telegram", "discord", "slack")
-# Keys of `model:` in config.yaml that proxhermes writes.
-_OUR_MODEL_KEYS: Final = {
-    "default": "litellm.model",
-    "model": "litellm.model",
-    "provider": "litellm",
-    "base_url": "litellm.base_url",
-    "api_key": "litellm.api_key",
-    "context_length": "litellm.context_length",
-}
 _SECRET_NAME: Final = re.compile(
     r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|(?:api|access|private|signing|auth|encryption|master)[_-]?key)$",
     re.IGNORECASE,
 )
-_VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def names_a_secret(name: str) -> bool:
@@ -48,7 +38,7 @@ def names_a_secret(name: str) -> bool:
 
 
 def check(agents: Mapping[str, Tree], report: Report) -> None:
-    """All rules for `hermes.environment`, `hermes.secrets` and `hermes.settings` of every agent."""
+    """All rules for `hermes.environment` and `hermes.secrets` of every agent."""
     for agent in agents.values():
         environment, secrets = _entries(agent, "environment"), _entries(agent, "secrets")
         for name, tree in {**environment, **secrets}.items():
@@ -62,12 +52,6 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
             if names_a_secret(name) and tree.value not in (None, ""):
                 allowed = f"hermes.secrets: {{{name}: …}} with {HOW_TO_REFERENCE}"
                 report.add(tree.spot, f"{name} is a secret by its name, and is written as it is", allowed)
-        settings = _entries(agent, "settings")
-        for tree in settings.values():
-            _no_literal_secret(tree, report)
-        for key, tree in settings["model"].children.items() if "model" in settings else ():
-            if key in _OUR_MODEL_KEYS:
-                report.add(tree.key, f"model.{key} is written by proxhermes", f"`{_OUR_MODEL_KEYS[key]}` in its place")
 
 
 def _said_in_a_section(name: str, agent: Tree) -> str | None:
@@ -81,15 +65,3 @@ def _said_in_a_section(name: str, agent: Tree) -> str | None:
 def _entries(agent: Tree, block: str) -> dict[str, Tree]:
     tree = agent.at("hermes", block)
     return tree.children if tree else {}
-
-
-def _no_literal_secret(tree: Tree, report: Report) -> None:
-    name = str(tree.key.path[-1])
-    if isinstance(tree.value, str) and tree.value and names_a_secret(name) and not _VARIABLE.search(tree.value):
-        report.add(
-            tree.spot,
-            f"{name} is a secret by its name, and is written as it is",
-            f'"${{NAME}}", and hermes.secrets: {{NAME: …}} with {HOW_TO_REFERENCE}',
-        )
-    for child in [*tree.children.values(), *tree.items]:
-        _no_literal_secret(child, report)

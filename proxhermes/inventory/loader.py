@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from proxhermes.errors import UsageError
-from proxhermes.inventory import environment, rules
+from proxhermes.inventory import environment, rules, settings_rules
 from proxhermes.inventory.inventory import Inventory
 from proxhermes.inventory.lookup import from_prompt
 from proxhermes.inventory.models import LOWEST_VMID, Agent, Document, Node
 from proxhermes.inventory.problems import InventoryError
 from proxhermes.inventory.secrets import SecretSource
+from proxhermes.inventory.settings_files import SettingsFiles, places
 from proxhermes.inventory.tree import Report, Spot, Tree, merge, read
 from proxhermes.inventory.validate import refuse_key, validate
 
@@ -84,10 +85,15 @@ def _resolve(path: Path, tree: Tree, report: Report, source: SecretSource) -> In
     nodes = environment.fill_in(_block(tree, "nodes", report), source.environ)
     written = _block(tree, "agents", report)
     beneath = _beneath(tree, report)
-    agents = {vmid: merge(beneath, _empty_if_null(agent)) for vmid, agent in written.children.items()}
+    files = SettingsFiles(source.folder, report)
+    agents = {vmid: files.merged(merge(beneath, _empty_if_null(agent))) for vmid, agent in written.children.items()}
+    configs = {vmid: config for vmid, agent in agents.items() if (config := files.config(agent))}
     rules.check(nodes, agents, report)
+    settings_rules.check(agents, configs, report)
     resolved_nodes = _nodes(nodes, report, source)
     resolved_agents = _agents(agents, beneath, report, source)
+    for vmid, agent in resolved_agents.items():
+        agent.hermes.place_settings(places(agents[str(vmid)], configs.get(str(vmid)), report))
     return Inventory(path, resolved_nodes, resolved_agents, tuple(sorted(report.warnings)))
 
 

@@ -91,14 +91,42 @@ def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
     for one, other in combinations(_places(vmid, agent, "host"), 2):
         if one.path == other.path:
             report.add(other.tree.spot, f"{other.path!r} is mounted twice", "each host folder once")
+    _own_folders(vmid, agent, report)
+    _documents_can_be_written(vmid, agent, report)
+
+
+def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
+    """Hermes' own folders lie apart from the mounts, and from each other."""
     data = agent.text("hermes", "data_dir") or "/opt/hermes"
+    kind = agent.text("runtime", "type") or "docker"
+    state = None if kind == "docker" else agent.text("runtime", "state_dir") or "/var/lib/hermes"
     for place in _places(vmid, agent, "guest"):
-        if place.path not in GUEST_SHARED and (inside(place.path, data) or inside(data, place.path)):
-            report.add(
-                place.tree.spot,
-                f"{place.path!r} collides with the folder of Hermes' own data, {data!r}",
-                "a path apart from it; that data belongs on the container's own disk",
-            )
+        for own, what in ((data, "data"), (state, "state")):
+            near = own is not None and (inside(place.path, own) or inside(own, place.path))
+            if place.path not in GUEST_SHARED and near:
+                report.add(
+                    place.tree.spot,
+                    f"{place.path!r} collides with the folder of Hermes' own {what}, {own!r}",
+                    "a path apart from it; that data belongs on the container's own disk",
+                )
+    if state is not None and (inside(state, data) or inside(data, state)):
+        tree = agent.at("runtime", "state_dir") or agent.at("hermes", "data_dir") or agent
+        report.add(
+            tree.spot, f"`runtime.state_dir` {state!r} and `hermes.data_dir` {data!r} overlap", "two folders apart"
+        )
+
+
+def _documents_can_be_written(vmid: str, agent: Tree, report: Report) -> None:
+    """The documents go into the working directory, which therefore is no read-only mount."""
+    documents, folder = agent.at("hermes", "documents"), agent.text("hermes", "working_directory")
+    tree = agent.at("hermes", "working_directory")
+    if not documents or not documents.children or folder is None or tree is None:
+        return
+    mounts = agent.at("mounts")
+    for mount in mounts.items if mounts else []:
+        read_only, guest = mount.at("read_only"), mount.text("guest")
+        if guest and read_only and read_only.value is True and inside(folder, guest):
+            report.add(tree.spot, f"{folder!r} is read-only, and `hermes.documents` go there", "a folder to write to")
 
 
 def _folders_of_their_own(agents: Agents, report: Report) -> None:

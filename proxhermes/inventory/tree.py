@@ -33,12 +33,16 @@ _SECRETS: Final = re.compile(  # by the shapes that their issuers gave them
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in the file, counted from 1, and the path of what is written there; or the variable it comes from."""
+    """A place in the file, counted from 1, and the path of what is written there; or the variable it comes from.
+
+    file: another one than the inventory, which a path in the inventory names.
+    """
 
     line: int
     column: int
     path: Path_
     variable: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,40 +108,45 @@ class Report:
     file: str
     problems: dict[Problem, None] = field(default_factory=dict)
     warnings: dict[Problem, None] = field(default_factory=dict)
-    _refused: set[tuple[int, int]] = field(default_factory=set)
+    _refused: set[tuple[str | None, int, int]] = field(default_factory=set)
 
     def add(self, spot: Spot, message: str, allowed: str = "", *, path: Path_ | None = None) -> None:
         """A mistake at `spot`; `path` where it is about something that is not there."""
-        if (spot.line, spot.column) not in self._refused:
+        if (spot.file, spot.line, spot.column) not in self._refused:
             self.problems[self._problem(spot, message, allowed, path)] = None
 
     def refuse(self, spot: Spot, message: str, allowed: str) -> None:
         """A mistake in the text itself, whatever it was meant for: the only one told about that place."""
         self.add(spot, message, allowed)
-        self._refused.add((spot.line, spot.column))
+        self._refused.add((spot.file, spot.line, spot.column))
 
     def warn(self, spot: Spot, message: str, allowed: str = "") -> None:
         """Something that works and is probably not meant."""
         self.warnings[self._problem(spot, message, allowed, None)] = None
 
+    def place(self, spot: Spot) -> str:
+        """FILE:LINE, as it is named within a sentence about another place."""
+        return f"{spot.file or self.file}:{spot.line}"
+
     def _problem(self, spot: Spot, message: str, allowed: str, path: Path_ | None) -> Problem:
         source = f" (from the environment variable {spot.variable})" if spot.variable else ""
         shown = render_path(spot.path if path is None else path)
-        return Problem(self.file, spot.line, spot.column, shown, message + source, allowed)
+        return Problem(spot.file or self.file, spot.line, spot.column, shown, message + source, allowed)
 
 
-def merge(beneath: Tree, above: Tree) -> Tree:
+def merge(beneath: Tree, above: Tree, *, settings: bool = False) -> Tree:
     """`above` over `beneath`: blocks of keys are joined, everything else is replaced. Places are kept.
 
-    A secret reference is replaced as a whole: `{env: …}` over `{file: …}` is not both.
+    A secret reference is replaced as a whole: `{env: …}` over `{file: …}` is not both. settings: these are Hermes' own
+    keys, in which nothing is a reference.
     """
     if not isinstance(beneath.value, dict) or not isinstance(above.value, dict):
         return above
-    if _is_reference(beneath.value) and _is_reference(above.value):
+    if not settings and _is_reference(beneath.value) and _is_reference(above.value):
         return above
     joined = dict(beneath.value)
     for key, child in above.value.items():
-        joined[key] = merge(joined[key], child) if key in joined else child
+        joined[key] = merge(joined[key], child, settings=settings or key == "settings") if key in joined else child
     return replace(above, value=joined)
 
 
@@ -145,29 +154,34 @@ def _is_reference(value: dict[str, Tree]) -> bool:
     return set(value) == {"age", "identity"} or (len(value) == 1 and next(iter(value)) in SecretRef.WAYS)
 
 
-def read(text: str, report: Report) -> Tree | None:
-    """The tree of a YAML text; None, with the mistake in `report`, if it cannot be read as YAML at all."""
+def read(text: str, report: Report, file: str | None = None) -> Tree | None:
+    """The tree of a YAML text; None, with the mistake in `report`, if it cannot be read as YAML at all.
+
+    file: the text's own, if it is not the inventory; such a one may be empty.
+    """
+    start = Spot(1, 1, (), file=file)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
-        spot = Spot(before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1, ())
+        spot = replace(start, line=before.count("\n") + 1, column=error.position - (before.rfind("\n") + 1) + 1)
         report.add(
             spot, "a character that no YAML file may hold", "printable characters; others as escapes in double quotes"
         )
         return None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        spot = Spot(mark.line + 1, mark.column + 1, ()) if mark else Spot(1, 1, ())
+        spot = replace(start, line=mark.line + 1, column=mark.column + 1) if mark else start
         report.add(spot, *_syntax(error))
         return None
     except RecursionError:
-        report.add(Spot(1, 1, ()), "the file is nested too deeply to be read")
+        report.add(start, "the file is nested too deeply to be read")
         return None
     if node is None:
-        report.add(Spot(1, 1, ()), "the file is empty", "an inventory; inventory.example.yaml is one to start from")
-        return None
-    return _Builder(report).build(node)
+        if file is None:
+            report.add(start, "the file is empty", "an inventory; inventory.example.yaml is one to start from")
+        return None if file is None else Tree({}, start, start)
+    return _Builder(report, file).build(node)
 
 
 _SYNTAX: Final = (
@@ -206,26 +220,31 @@ def _syntax(error: yaml.MarkedYAMLError) -> tuple[str, str]:
 class _Builder:
     """Turns composed nodes into trees. A node with an anchor is built once, where it is written."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, file: str | None) -> None:
         self._report = report
+        self._file = file
         self._built: dict[int, Tree] = {}
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
         self._size = 0
 
     def build(self, node: yaml.Node) -> Tree:
-        spot = _spot(node, ())
-        return self._tree(node, (), spot)
+        return self._tree(node, (), self._spot(node, ()))
+
+    def _spot(self, node: yaml.Node, path: Path_) -> Spot:
+        return Spot(node.start_mark.line + 1, node.start_mark.column + 1, path, file=self._file)
 
     def _tree(self, node: yaml.Node, path: Path_, key: Spot) -> Tree:
-        spot = _spot(node, path)
+        spot = self._spot(node, path)
         known = self._built.get(id(node))
         if known is not None:
             self._size += self._sizes[id(node)]
             if self._size <= LARGEST:
                 return known
             # Aliases of aliases of aliases: a few lines can stand for more than any memory holds.
-            self._report.add(Spot(1, 1, ()), "aliases make the file too large", f"at most {LARGEST} values")
+            self._report.add(
+                Spot(1, 1, (), file=self._file), "aliases make the file too large", f"at most {LARGEST} values"
+            )
             return Tree(None, spot, key)
         before = self._size
         self._size += 1
@@ -251,7 +270,7 @@ class _Builder:
         return tree
 
     def _item(self, node: yaml.Node, path: Path_) -> Tree:
-        return self._tree(node, path, _spot(node, path))
+        return self._tree(node, path, self._spot(node, path))
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Tree]:
         merged: dict[str, Tree] = {}
@@ -264,7 +283,7 @@ class _Builder:
             name = self._key(key_node, path)
             if name is None:
                 continue
-            spot = _spot(key_node, (*path, name))
+            spot = self._spot(key_node, (*path, name))
             if name in own:
                 self._report.refuse(
                     spot,
@@ -280,14 +299,14 @@ class _Builder:
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for child in nodes:
             if isinstance(child, yaml.MappingNode):
-                yield self._tree(child, path, _spot(child, path))
+                yield self._tree(child, path, self._spot(child, path))
             else:
                 self._report.refuse(
-                    _spot(child, path), "`<<` takes in something that is no block of keys", "`<<: *ANCHOR`"
+                    self._spot(child, path), "`<<` takes in something that is no block of keys", "`<<: *ANCHOR`"
                 )
 
     def _key(self, node: yaml.Node, path: Path_) -> str | None:
-        spot = _spot(node, path)
+        spot = self._spot(node, path)
         if not isinstance(node, yaml.ScalarNode):
             self._report.refuse(spot, "a key that is a list or a block", "a plain word as key")
             return None
@@ -295,7 +314,7 @@ class _Builder:
             self._report.refuse(spot, "an empty key", "a plain word as key")
             return None
         if node.tag == _TAG + "bool" and node.style is None and node.value not in _BOOLEANS:
-            self._report.refuse(_spot(node, (*path, node.value)), *_boolean_trap(node.value))
+            self._report.refuse(self._spot(node, (*path, node.value)), *_boolean_trap(node.value))
         return str(node.value)
 
     def _tag(self, spot: Spot) -> None:
@@ -328,10 +347,6 @@ class _Builder:
                 f"{HOW_TO_REFERENCE}, where a secret belongs; and change this one, since it has been in a file",
             )
         return raw
-
-
-def _spot(node: yaml.Node, path: Path_) -> Spot:
-    return Spot(node.start_mark.line + 1, node.start_mark.column + 1, path)
 
 
 def _boolean_trap(raw: str) -> tuple[str, str]:

@@ -129,6 +129,12 @@ agents:
 """.replace("FINGERPRINT", ":".join(["AB"] * 32))
 
 
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path) -> None:
+    for name in ("base.yaml", "more.yaml", "config.yaml"):
+        (tmp_path / name).write_text("agent: {verbose: true}\n")
+
+
 def plain(text: str) -> object:
     tree = read_tree(text, Report("x"))
     assert tree is not None
