@@ -122,8 +122,9 @@ def _run(
     said = [line for line in result.stderr.splitlines() if line.strip()]
     reasons = [line.removeprefix(_REASON) for line in said if line.startswith(_REASON)]
     said = [line for line in said if not line.startswith(_REASON)]
-    stale = [line.removeprefix(_STALE) for line in result.stdout.splitlines() if line.startswith(_STALE)]
-    if result.rc == _STALE_RC and stale:
+    lines = result.stdout.splitlines() if result.rc == _STALE_RC else []
+    stale = [line.removeprefix(_STALE) for line in lines if line.startswith(_STALE)]
+    if stale:
         reasons.append(f"{stale[0]} was changed meanwhile, and left as it is")
     error = (Stale if stale else CommandFailed)(
         f"{doing}: {'; '.join(reasons) or f'{entry} ended with code {result.rc}'}",

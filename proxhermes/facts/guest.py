@@ -17,6 +17,7 @@ from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.facts import tree
 from proxhermes.facts.frame import frame
 from proxhermes.facts.tree import Seen
+from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.inventory.models import Agent
 
@@ -111,6 +112,13 @@ class GuestFacts:
     def content(self, name: str) -> bytes | None:
         """The content of the file called `name` here (config, env, compose, runtime, pending, ...), if it is there."""
         file = self.files.get(name)
+        return file.content if file else None
+
+    def readable(self, name: str, shown: str) -> bytes | None:
+        """The same for a file of ours, which is `shown` as. Raises UnusableFile for a link or a folder in its place."""
+        file = self.files.get(name)
+        if file is not None and file.content is None:
+            raise UnusableFile(shown, f"this is a {file.kind}, not a plain file")
         return file.content if file else None
 
     @property

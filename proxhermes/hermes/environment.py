@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxhermes.errors import SecretError, UsageError
-from proxhermes.hermes import env, messaging
+from proxhermes.hermes import env, messaging, ports
 from proxhermes.hermes.compose import API_PORT
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
@@ -62,7 +62,7 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
     """
     keys = {KEY_VARIABLE: agent.litellm.api_key, **messaging.secrets(agent.messaging)}
     # The API is open within the agent's own network alone: it tells whether the gateway is up.
-    lines = {"API_SERVER_ENABLED": "true", **messaging.environment(agent.messaging)}
+    lines = {"API_SERVER_ENABLED": "true", **ports.environment(agent), **messaging.environment(agent.messaging)}
     lines |= {name: _value(reference, reveal=reveal) for name, reference in keys.items()}
     declared: dict[str, _Line] = {}
     duplicates: list[str] = []

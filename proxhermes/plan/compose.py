@@ -53,7 +53,7 @@ def _refuse_missing(agent: Agent, facts: GuestFacts) -> None:
 
 def _file(facts: GuestFacts, text: str) -> tuple[list[Change], bytes | None]:
     """The changes of compose.yaml, and its new content if it has to be written."""
-    content = facts.content("compose")
+    content = facts.readable("compose", compose.NAME)
     if content is None:
         return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
     if content.decode() == text:

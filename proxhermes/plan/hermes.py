@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HermesPlan:
-    """What is to be done. files: name in the bundle -> content: the manifest with its contents, the service's own files.
+    """What is to be done. files: name in the bundle -> content; the manifest with its contents, the service's files.
 
     move: what a change of the runtime asks for.
     healthy: the gateway answered when the facts were read. unmounted: mounts that are plain folders in the container.

@@ -54,7 +54,7 @@ def plan_move(agent: Agent, facts: GuestFacts) -> Move:
 
 def _present(agent: Agent, facts: GuestFacts) -> Placement | None:
     """Where the agent is; None for one that was never set up."""
-    if (content := facts.content("runtime")) is not None:
+    if (content := facts.readable("runtime", placement.NAME)) is not None:
         return placement.parse(decoded(content, placement.NAME))
     return placement.first(agent) if "compose" in facts.files else None
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 from proxhermes.facts.frame import functions
 from proxhermes.hermes import assignments
-from proxhermes.transport.scripts import script
+from proxhermes.inventory.models import Agent
 
 
-def lay_out(
-    bundle: Path, project: Path, *entries: str, runtime: str = "docker", uid: int = 10000, **tools: str
-) -> Path:
-    """A bundle with these scripts for an agent in `project`; tools: commands put in the place of the real ones."""
+def lay_out(bundle: Path, project: Path, *, runtime: str = "docker", uid: int = 10000, **tools: str) -> Path:
+    """A bundle with all scripts for an agent in `project`; tools: commands put in the place of the real ones."""
     bundle.mkdir(mode=0o700, exist_ok=True)
-    for name in ("guest-common.sh", "guest-call.sh", *entries):
-        (bundle / name).write_bytes(script(name))
-    home = project / "data"
-    names = {
-        "runtime": runtime, "engine": "docker", "image": "image", "container": "hermes", "unit": "hermes-agent.service",
-        "project": str(project), "home": str(home), "inner_home": "/opt/data", "user_home": str(home / "home"),
-        "inner_user_home": "/opt/data/home", "workspace": str(home / "workspace"),
-        "inner_workspace": "/opt/data/workspace", "uid": str(uid), "gid": str(uid), "api_port": "8642",
-        "litellm": "http://127.0.0.1:9/v1", "python": "/opt/hermes/.venv/bin/python", "folders": "",
+    for path in (Path(__file__).parents[2] / "host_scripts").glob("*"):
+        shutil.copy(path, bundle / path.name)
+    written = {
+        "vmid": 118, "node": "node", "hostname": "hermes", "network": {"bridge": "vmbr0"}, "runtime": {"type": runtime},
+        "litellm": {"base_url": "http://127.0.0.1:9/v1", "api_key": {"env": "KEY"}, "model": "model"},
+        "hermes": {"uid": uid or 10000, "gid": uid or 10000},
     }  # fmt: skip
+    names = assignments.assignments(Agent.model_validate(written)) | {"uid": str(uid), "gid": str(uid)}
+    names = {name: re.sub("^/opt/hermes(?=/data|$)", str(project), value) for name, value in names.items()}
     (bundle / assignments.NAME).write_bytes(assignments.render(names))
     (bundle / "runtime.sh").write_bytes(functions(runtime))
     for tool, text in tools.items():

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from proxhermes.apply.guest import apply_engine, apply_hermes
+from proxhermes.apply.guest import Stale, apply_engine, apply_hermes
 from proxhermes.errors import CommandFailed, Refused
 from proxhermes.events import Event, Events, Kind
+from proxhermes.hermes import placement
 from proxhermes.plan.engine import EnginePlan
 from proxhermes.plan.hermes import HermesPlan
 from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.plan.move import Move
 from proxhermes.transport.command import CommandResult
 
 STATE = '{"platforms": {"telegram": {"state": "retrying", "error_message": "Unauthorized"}}}'
@@ -55,7 +57,7 @@ def test_nothing_to_do_opens_no_door(make_agent: Any, events: Events) -> None:
 def test_docker_is_one_round_trip(make_agent: Any, events: Events, heard: list[Event]) -> None:
     guest: Any = FakeGuest("Reading package lists...\nchanged: packages: docker.io\n")
     change = Change(Layer.ENGINE, Door.GUEST, "Docker", None, "distro", Effect.NONE)
-    plan = EnginePlan((change,), "distro", ("docker.io", "curl"), b"{}")
+    plan = EnginePlan((change,), "distro", ("docker.io", "curl"), {"daemon.json": b"{}"})
     apply_engine(make_agent(), plan, guest, events)
     [(bundle, entry, args)] = guest.runs
     assert (entry, args) == ("guest-engine.sh", ["distro", "docker.io", "curl"])
@@ -106,3 +108,27 @@ def test_a_missing_mount_is_refused_before_anything_is_written(make_agent: Any, 
     with pytest.raises(Refused, match="/fast: not mounted in CT 118"):
         apply_hermes(make_agent(), hermes_plan(Effect.NONE, unmounted=("/fast",)), guest, events)
     assert guest.runs == []
+
+
+def test_a_file_that_was_changed_meanwhile_is_told_apart_from_a_failure(make_agent: Any, events: Events) -> None:
+    """For then the plan is made anew."""
+    for said, rc, kind in (("stale: /h/.env\n", 75, Stale), ("stale: /h/.env\n", 1, CommandFailed)):
+        with pytest.raises(CommandFailed) as caught:
+            apply_hermes(make_agent(), hermes_plan(Effect.NONE), FakeGuest(said, "", rc), events)  # type: ignore[arg-type]
+        assert type(caught.value) is kind
+    with pytest.raises(Stale) as stale:
+        apply_hermes(make_agent(), hermes_plan(Effect.NONE), FakeGuest("stale: /h/.env\n", "", 75), events)  # type: ignore[arg-type]
+    assert stale.value.path == "/h/.env"
+    assert "/h/.env was changed meanwhile" in stale.value.message
+
+
+def test_a_runtime_that_gives_the_agent_up_comes_along_with_what_it_needs(make_agent: Any, events: Events) -> None:
+    guest: Any = FakeGuest(FACTS)
+    before = placement.of(make_agent(runtime={"type": "native"}))
+    move = Move(retire=before, moves=((before.home, "/opt/hermes/data"),))
+    apply_hermes(make_agent(), hermes_plan(Effect.RECREATE_SERVICE, move=move), guest, events)
+    [(bundle, _, _)] = guest.runs
+    assert bundle["moves"][0] == b"/var/lib/hermes/.hermes\t/opt/hermes/data\n"
+    assert b"runtime=native\n" in bundle["previous-agent.sh"][0]
+    assert b"rt_retire" in bundle["previous.sh"][0]
+    assert placement.parse(bundle["runtime"][0].decode()) == placement.of(make_agent())

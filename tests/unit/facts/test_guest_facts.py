@@ -51,8 +51,8 @@ file.state:b64={encoded('{"platforms": {}}')}
 mount./data=yes
 mount./a=b=no
 place./opt/a=b=empty
-tree./opt/a=b/SOUL.md=640 10000 10001 abcdef regular file
-tree./opt/a=b=750 0 0 - directory
+tree.home:a=b.md=10000 10001 640 abcdef w regular file
+tree.home:=0 0 750 - - directory
 service.status=running
 service.unit.hash=abc
 litellm.status=200
@@ -93,8 +93,8 @@ def test_every_fact_is_read() -> None:
     assert facts.gateway_state == {"platforms": {}}
     assert facts.mounted == {"/data": True, "/a=b": False}
     assert facts.places == {"/opt/a=b": guest.Place.EMPTY}
-    assert facts.tree["/opt/a=b/SOUL.md"] == guest.Seen("regular file", 0o640, 10000, 10001, "abcdef")
-    assert facts.tree["/opt/a=b"] == guest.Seen("directory", 0o750, 0, 0)
+    assert facts.tree["home:a=b.md"] == guest.Seen("regular file", 0o640, 10000, 10001, "abcdef")
+    assert facts.tree["home:"] == guest.Seen("directory", 0o750, 0, 0, None, writable=False)
     assert (facts.service.status, facts.service.facts["unit.hash"]) == ("running", "abc")
     assert facts.litellm is not None
     assert (facts.litellm.status, facts.litellm.models) == (200, '{"data": []}')

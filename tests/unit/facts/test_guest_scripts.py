@@ -20,7 +20,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def facts(tmp_path: Path, data: Path, **tools: str) -> GuestFacts:
-    bundle = lay_out(tmp_path / "bundle", data.parent, "guest-facts.sh", **({"docker": "exit 1"} | tools))
+    bundle = lay_out(tmp_path / "bundle", data.parent, **({"docker": "exit 1"} | tools))
     done = run(bundle, "guest-facts.sh")
     assert done.returncode == 0 and done.stdout.endswith("facts=complete\n"), done.stderr
     return parse(done.stdout)
@@ -57,8 +57,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path
 
 
 def hermes(tmp_path: Path, data: Path, uid: int, **tools: str) -> subprocess.CompletedProcess[str]:
-    scripts = ("guest-hermes.sh", "guest-wait.sh")
-    bundle = lay_out(tmp_path / "bundle", data.parent, *scripts, uid=uid, **({"docker": "exit 1"} | tools))
+    bundle = lay_out(tmp_path / "bundle", data.parent, uid=uid, **({"docker": "exit 1"} | tools))
     return run(bundle, "guest-hermes.sh", "none", "1")
 
 
@@ -70,15 +69,6 @@ def test_a_home_that_changes_hands_does_so_last_of_all(tmp_path: Path, data: Pat
     assert done.returncode == 0, done.stderr
     given = (tmp_path / "given").read_text().split()
     assert given[-1] == str(data) and {str(data / "deep"), str(data / "deep" / "file")} < set(given)
-
-
-def test_root_changes_the_mode_of_no_file_but_the_agents(tmp_path: Path, data: Path) -> None:
-    (data / ".env").touch(mode=0o644)
-    done = hermes(tmp_path, data, os.getuid() + 1, chown=":", setpriv="exit 9")
-    assert done.returncode == 0 and "mode 0600" not in done.stdout
-    done = hermes(tmp_path, data, os.getuid(), setpriv='while [ "$1" != chmod ]; do shift; done; "$@"')
-    assert done.returncode == 0 and f"changed: {data}/.env: mode 0600" in done.stdout
-    assert (data / ".env").stat().st_mode & 0o777 == 0o600
 
 
 # A change of the runtime: what ends, and what moves.

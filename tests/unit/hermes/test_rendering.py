@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from proxhermes.errors import SecretError, UsageError
-from proxhermes.hermes import compose, daemon, environment, litellm, messaging, settings
+from proxhermes.hermes import daemon, environment, litellm, messaging, settings
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, merged
 
@@ -114,68 +113,7 @@ def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:
     assert settings.defaults(make_agent(), new=True) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
     read_only = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
     assert settings.defaults(make_agent(mounts=read_only), new=False) == {"terminal": {"cwd": "/rw"}}
-    assert settings.defaults(make_agent(mounts=[]), new=False) == {}
-
-
-# compose.yaml
-
-
-def render(agent: Any, **arguments: Any) -> Any:
-    settings = {"mtu": 1500, "remembered": compose.Remembered()} | arguments
-    return yaml.safe_load(compose.render(agent, **settings))
-
-
-def test_compose_is_the_designs_service_without_a_port(make_agent: Any) -> None:
-    service = render(make_agent())["services"]["hermes"]
-    assert service["image"] == "nousresearch/hermes-agent"
-    assert service["command"] == ["gateway", "run"]
-    assert (service["restart"], service["shm_size"]) == ("unless-stopped", "1g")
-    assert not {"ports", "network_mode", "privileged", "cap_add", "security_opt", "env_file"} & service.keys()
-    ids = {"HERMES_UID": "10000", "HERMES_GID": "10000"}
-    assert service["environment"] == ids | {"HERMES_WRITE_SAFE_ROOT": "/opt/data:/data:/fast"}
-    volumes = [(volume["source"], volume["target"]) for volume in service["volumes"]]
-    assert volumes == [("/opt/hermes/data", "/opt/data"), ("/data", "/data"), ("/fast", "/fast")]
-    assert all(volume["bind"] == {"create_host_path": False} for volume in service["volumes"])
-
-
-def test_the_agents_file_tools_may_write_where_it_can(make_agent: Any) -> None:
-    mounts = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
-    service = render(make_agent(mounts=mounts))["services"]["hermes"]
-    assert service["environment"]["HERMES_WRITE_SAFE_ROOT"] == "/opt/data:/rw"
-    own = make_agent(hermes={"environment": {"HERMES_WRITE_SAFE_ROOT": "/opt/data"}})
-    assert "HERMES_WRITE_SAFE_ROOT" not in render(own)["services"]["hermes"]["environment"]
-
-
-def test_compose_holds_no_secret(make_agent: Any) -> None:
-    agent = make_agent(messaging={"telegram": TELEGRAM})
-    names = tuple(environment.environment(agent).lines)
-    assert "-value" not in compose.render(agent, mtu=None, remembered=compose.Remembered(env=names))
-
-
-def test_a_small_mtu_below_reaches_dockers_own_network(make_agent: Any) -> None:
-    network = render(make_agent(), mtu=1450)["networks"]["default"]
-    assert network == {"driver_opts": {"com.docker.network.driver.mtu": "1450"}}
-    assert "networks" not in render(make_agent(), mtu=9000)
-
-
-def test_ports_and_read_only_mounts_pass_through(make_agent: Any) -> None:
-    agent = make_agent(
-        runtime={"ports": ["127.0.0.1:8642:8642"]}, mounts=[{"host": "/srv/a", "guest": "/ro", "read_only": True}]
-    )
-    service = render(agent)["services"]["hermes"]
-    assert service["ports"] == ["127.0.0.1:8642:8642"]
-    assert service["volumes"][1]["read_only"] is True
-
-
-def test_what_compose_yaml_remembers_is_read_back(make_agent: Any) -> None:
-    remembered = compose.Remembered(env=("A", "B"), settings=(("a/b", "c"), ("model", "default")))
-    assert compose.read(compose.render(make_agent(), mtu=None, remembered=remembered)) == remembered
-
-
-@pytest.mark.parametrize("text", ["services: {}\n", "- a\n", "a: [1\n", ""])
-def test_a_compose_yaml_of_others_is_not_overwritten(text: str) -> None:
-    with pytest.raises(UnusableFile, match=r"compose\.yaml"):
-        compose.read(text)
+    assert settings.defaults(make_agent(mounts=[]), new=False) == {"terminal": {"cwd": "/opt/data/workspace"}}
 
 
 # daemon.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from proxhermes.errors import Refused
-from proxhermes.facts.guest import DockerContainer, File, GuestFacts
-from proxhermes.hermes import env
+from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Place
+from proxhermes.facts.tree import Seen
+from proxhermes.hermes import env, labels, layout, modes, placement
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
@@ -19,7 +21,13 @@ from proxhermes.plan.model import Effect
 
 LITELLM = Answer(200, json.dumps({"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}]}))
 CONTAINER = DockerContainer("c0ffee", "sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
-BUNDLE = {"config.yaml": "config", "env": "env", "compose.yaml": "compose"}
+FILES = {
+    "home:config.yaml": "config",
+    "home:.env": "env",
+    "compose.yaml": "compose",
+    **{f"home:.proxhermes/{name}": f"last-{name}" for name in ("config.yaml", "env", "files")},
+}
+"""The names that the facts have for files whose content is read."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +40,21 @@ def plan(agent: Any, facts: GuestFacts | None) -> HermesPlan:
     return plan_hermes(agent, facts, gather(agent), "fresh-key")
 
 
-def own(content: bytes, mode: int = 0o640, uid: int = 10000) -> File:
-    return File(uid, uid, mode, "regular file", content)
+def written(agent: Any, found: HermesPlan) -> dict[str, bytes]:
+    """What the plan's manifest writes, by label; compose.yaml by its name."""
+    place, contents = layout.of(agent), {name: found.files[name] for name in ("compose.yaml",) if name in found.files}
+    for line in found.files.get("manifest", b"").decode().splitlines():
+        kind, _, _, _, name, path = line.split("\t")
+        if kind == "file":
+            contents[labels.label(place, path)] = found.files[name]
+    return contents
 
 
 def settled(agent: Any, **fields: Any) -> GuestFacts:
     """The guest after a run for this agent: what the plan wrote is there, and the gateway answers."""
-    first = plan(agent, GuestFacts(litellm=LITELLM))
-    files = {BUNDLE[name]: own(content) for name, content in first.files.items()}
-    files["env"] = replace(files["env"], mode=0o600)
-    files["data"] = File(agent.hermes.uid, agent.hermes.gid, 0o700, "directory")
-    facts = GuestFacts(
-        files=files,
+    facts = after(agent, plan(agent, GuestFacts(litellm=LITELLM)), GuestFacts())
+    settled = replace(
+        facts,
         container=CONTAINER,
         image_id=CONTAINER.image,
         compose_hash=CONTAINER.hash,
@@ -51,7 +62,22 @@ def settled(agent: Any, **fields: Any) -> GuestFacts:
         litellm=LITELLM,
         mounted={mount.guest: True for mount in agent.mounts},
     )
-    return replace(facts, **fields)
+    return replace(settled, **fields)
+
+
+def after(agent: Any, found: HermesPlan, facts: GuestFacts) -> GuestFacts:
+    """The facts, once the plan's files are in place."""
+    uid, gid = agent.hermes.uid, agent.hermes.gid
+    files = {**facts.files, "data": File(uid, gid, 0o750, "directory")}
+    tree = dict(facts.tree)
+    for rule in modes.table(agent):
+        if rule.made:
+            tree[rule.label] = Seen("directory", rule.mode, uid, gid)
+    for label, content in written(agent, found).items():
+        mode = 0o600 if label == "home:.env" else 0o640
+        files[FILES.get(label, label)] = File(uid, gid, mode, "regular file", content)
+        tree[label] = Seen("regular file", mode, uid, gid, hashlib.sha256(content).hexdigest())
+    return replace(facts, files=files, tree=tree)
 
 
 def changed(facts: GuestFacts, name: str, content: bytes) -> GuestFacts:
@@ -64,14 +90,15 @@ def subjects(found: HermesPlan) -> list[str]:
 
 def test_a_new_guest_gets_everything(make_agent: Any) -> None:
     found = plan(make_agent(), GuestFacts(litellm=LITELLM))
-    assert set(found.files) == {"config.yaml", "env", "compose.yaml"}
+    assert {"home:config.yaml", "home:.env", "compose.yaml"} < set(written(make_agent(), found))
     assert found.effect is Effect.RECREATE_SERVICE
-    assert env.values(found.files["env"].decode()) == {
+    assert env.values(written(make_agent(), found)["home:.env"].decode()) == {
         "API_SERVER_ENABLED": "true",
         "LITELLM_API_KEY": "sk-the-key",
         "API_SERVER_KEY": "fresh-key",
     }
-    assert b"sk-the-key" not in found.files["config.yaml"] + found.files["compose.yaml"]
+    secret = [name for name, content in written(make_agent(), found).items() if b"sk-the-key" in content]
+    assert secret == ["home:.env"]
 
 
 def test_a_second_run_changes_nothing(make_agent: Any) -> None:
@@ -97,8 +124,8 @@ def test_what_image_and_users_do_to_the_files_is_no_change(make_agent: Any) -> N
 @pytest.mark.parametrize(
     ("fields", "subject", "effect", "files"),
     [
-        ({"litellm": "model"}, "config.yaml: model.default", Effect.RESTART_SERVICE, {"config.yaml"}),
-        ({"hermes": {"environment": {"FOO": "bar"}}}, ".env: FOO", Effect.RESTART_SERVICE, {"env", "compose.yaml"}),
+        ({"litellm": "model"}, "config.yaml: model.default", Effect.RESTART_SERVICE, {"home:config.yaml"}),
+        ({"hermes": {"environment": {"FOO": "bar"}}}, ".env: FOO", Effect.RESTART_SERVICE, {"home:.env"}),
         ({"runtime": {"image": "x/y:2"}}, "compose.yaml: image", Effect.RECREATE_SERVICE, {"compose.yaml"}),
         ({"runtime": {"shm_size": "2g"}}, "compose.yaml: shm_size", Effect.RECREATE_SERVICE, {"compose.yaml"}),
         (
@@ -111,7 +138,7 @@ def test_what_image_and_users_do_to_the_files_is_no_change(make_agent: Any) -> N
             {"messaging": {"telegram": {"token": {"env": "TELEGRAM"}}}},
             ".env: TELEGRAM_BOT_TOKEN",
             Effect.RESTART_SERVICE,
-            {"config.yaml", "env", "compose.yaml"},
+            {"home:.env", "home:config.yaml"},
         ),
     ],
 )
@@ -122,10 +149,11 @@ def test_each_change_asks_for_its_effect(
     if fields.get("litellm"):
         fields = {"litellm": {**make_agent().litellm.model_dump(exclude_none=True), "model": "other"}}
         facts = replace(facts, litellm=Answer(200, '{"data": [{"id": "other"}]}'))
-    found = plan(make_agent(**fields), facts)
+    agent = make_agent(**fields)
+    found = plan(agent, facts)
     assert subject in subjects(found)
     assert found.effect is effect
-    assert set(found.files) == files
+    assert {label for label in written(agent, found) if not label.startswith("home:.proxhermes/")} == files
 
 
 def test_what_left_the_inventory_leaves_the_files_and_nothing_else_does(make_agent: Any) -> None:
@@ -134,13 +162,13 @@ def test_what_left_the_inventory_leaves_the_files_and_nothing_else_does(make_age
     )
     facts = settled(before)
     facts = changed(facts, "env", (facts.content("env") or b"") + b"DISCORD_BOT_TOKEN=theirs\n")
-    found = plan(make_agent(), facts)
-    assert set(env.values(found.files["env"].decode())) == {
+    new = written(make_agent(), plan(make_agent(), facts))
+    assert set(env.values(new["home:.env"].decode())) == {
         "API_SERVER_ENABLED", "LITELLM_API_KEY", "API_SERVER_KEY", "DISCORD_BOT_TOKEN",
     }  # fmt: skip
-    assert b"telegram" not in found.files["config.yaml"]
-    assert b"skills" not in found.files["config.yaml"]
-    assert b"context_length" in found.files["config.yaml"]
+    assert b"telegram" not in new["home:config.yaml"]
+    assert b"skills" not in new["home:config.yaml"]
+    assert b"context_length" in new["home:config.yaml"]
 
 
 def test_litellm_being_away_leaves_the_context_and_is_told(make_agent: Any) -> None:
@@ -169,7 +197,8 @@ def test_a_word_of_the_inventory_goes_before_litellms_small_context(make_agent: 
     litellm = make_agent().litellm.model_dump(exclude_none=True)
     agent = make_agent(litellm={**litellm, "context_length": 128_000})
     answer = Answer(200, '{"data": [{"id": "claude-sonnet", "max_input_tokens": 32000}]}')
-    assert b"context_length: 128000" in plan(agent, GuestFacts(litellm=answer)).files["config.yaml"]
+    new = written(agent, plan(agent, GuestFacts(litellm=answer)))
+    assert b"context_length: 128000" in new["home:config.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -210,19 +239,23 @@ def test_a_foreign_container_of_that_name_is_refused(make_agent: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "mode", "uid", "effect"),
-    [("env", 0o644, 10000, Effect.NONE), ("env", 0o600, 0, Effect.NONE), ("config", 0o644, 10000, Effect.NONE)],
+    [
+        ("home:.env", 0o644, 10000, Effect.NONE),
+        ("home:.env", 0o600, 0, Effect.NONE),
+        ("home:config.yaml", 0o644, 10000, Effect.NONE),
+    ],
 )
 def test_a_file_with_wrong_owner_or_mode_is_put_right_without_a_restart(
     make_agent: Any, name: str, mode: int, uid: int, effect: Effect
 ) -> None:
     facts = settled(make_agent())
-    files = {**facts.files, name: replace(facts.files[name], mode=mode, uid=uid)}
-    found = plan(make_agent(), replace(facts, files=files))
+    tree = {**facts.tree, name: replace(facts.tree[name], mode=mode, uid=uid)}
+    found = plan(make_agent(), replace(facts, tree=tree))
     assert [change.effect for change in found.changes] == [effect]
-    assert list(found.files.values()) == [facts.files[name].content]
+    assert written(make_agent(), found) == {}
 
 
-@pytest.mark.parametrize("name", ["env", "config", "compose"])
+@pytest.mark.parametrize("name", ["env", "config", "compose", "runtime"])
 def test_a_link_in_place_of_a_file_stops_the_run(make_agent: Any, name: str) -> None:
     facts = settled(make_agent())
     files = {**facts.files, name: File(10000, 10000, 0o777, "symbolic link")}
@@ -245,7 +278,7 @@ def test_no_change_shows_a_secret(make_agent: Any) -> None:
     shown = repr(found)
     for secret in ("sk-somebody-wrote-this", "sk-old", "sk-the-key", "the-gateways", "fresh-key"):
         assert secret not in shown
-    assert env.values(found.files["env"].decode())["API_SERVER_KEY"] == "the-gateways"
+    assert env.values(written(agent, found)["home:.env"].decode())["API_SERVER_KEY"] == "the-gateways"
 
 
 def test_mounts_that_are_plain_folders_are_named(make_agent: Any) -> None:
@@ -254,3 +287,50 @@ def test_mounts_that_are_plain_folders_are_named(make_agent: Any) -> None:
 
 def test_a_container_that_is_not_there_yet_is_planned_whole(make_agent: Any) -> None:
     assert plan(make_agent(), None).effect is Effect.RECREATE_SERVICE
+
+
+# What the runtime's options ask for.
+
+
+@pytest.mark.parametrize(
+    ("runtime", "subject"),
+    [
+        ({"extra_args": ["-v"]}, "compose.yaml: command"),
+        ({"extra_volumes": ["/srv/models:/models:ro"]}, "compose.yaml: volume /models"),
+        ({"extra_volumes": ["cache:/cache"]}, "compose.yaml: volume /cache"),
+        ({"compose_override": {"cap_add": ["SYS_PTRACE"]}}, "compose.yaml: cap_add"),
+        ({"restart": "always"}, "compose.yaml: restart"),
+        ({"network": "host"}, "compose.yaml: network_mode"),
+        ({"ports": ["7000:7000"]}, "compose.yaml: ports"),
+        ({"healthcheck": {"interval": 60}}, "compose.yaml: healthcheck.interval"),
+    ],
+)
+def test_an_option_of_the_container_makes_it_anew_and_is_shown(make_agent: Any, runtime: Any, subject: str) -> None:
+    found = plan(make_agent(runtime=runtime), settled(make_agent()))
+    assert subject in subjects(found)
+    assert found.effect is Effect.RECREATE_SERVICE
+    assert set(found.files) == {"compose.yaml"}
+
+
+def test_a_published_api_restarts_with_another_address_as_well(make_agent: Any) -> None:
+    found = plan(make_agent(runtime={"ports": ["8642:8642"]}), settled(make_agent()))
+    assert {".env: API_SERVER_HOST", "compose.yaml: ports"} <= set(subjects(found))
+
+
+def test_a_volumes_folder_that_is_not_there_is_refused(make_agent: Any) -> None:
+    agent = make_agent(runtime={"extra_volumes": ["/srv/models:/models:ro", "cache:/cache"]})
+    facts = settled(make_agent(), places={"/srv/models": Place.NOTHING})
+    with pytest.raises(Refused, match="/srv/models: not there in CT 118"):
+        plan(agent, facts)
+    assert plan(agent, replace(facts, places={"/srv/models": Place.EMPTY})).needed
+
+
+def test_a_service_that_gives_the_agent_up_is_made_from_the_start(make_agent: Any) -> None:
+    """What stood in compose.yaml goes with the old service, so that it has to be written whatever it says."""
+    before = make_agent(runtime={"engine": "podman"})
+    facts = settled(make_agent())
+    there = File(0, 0, 0o644, "regular file", placement.render(placement.of(before)))
+    found = plan(make_agent(), replace(facts, files={**facts.files, "runtime": there}))
+    assert found.move.retire == placement.of(before)
+    assert "compose.yaml" in found.files
+    assert f"container {layout.CONTAINER}" in subjects(found)
