@@ -149,8 +149,8 @@ rt_facts() {
 }
 
 rt_verify() {
-  ask unit 20 systemctl show "$unit" \
-    --property ActiveState,SubState,Result,NRestarts,ActiveEnterTimestamp,UnitFileState,MainPID,User,NeedDaemonReload
+  ask unit 20 systemctl show "$unit" --timestamp=unix \
+    --property LoadState,ActiveState,SubState,Result,NRestarts,ActiveEnterTimestamp,UnitFileState,MainPID,User,NeedDaemonReload
   ask package 20 readlink "$project/current"
 }
 

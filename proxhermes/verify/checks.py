@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from proxhermes.verify import container, engine, hermes, host
+from proxhermes.verify import container, engine, hermes, host, service
 from proxhermes.verify.model import Check
 
 # The files that root and the agent wrote are looked at once the agent has written its own: one look for all.
-CHECKS: tuple[Check, ...] = (*container.CHECKS, *engine.CHECKS, *hermes.CHECKS[:-2], *host.CHECKS, *hermes.CHECKS[-2:])
+CHECKS: tuple[Check, ...] = (
+    *container.CHECKS,
+    *engine.CHECKS,
+    *service.CHECKS,
+    *hermes.CHECKS[:-2],
+    *host.CHECKS,
+    *hermes.CHECKS[-2:],
+)

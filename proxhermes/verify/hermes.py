@@ -3,43 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 
-from proxhermes.hermes import layout, messaging, ports
+from proxhermes.hermes import messaging, ports
 from proxhermes.plan.model import Layer
-from proxhermes.verify import files
+from proxhermes.verify import files, service
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
-
-STEADY_SECONDS = 24 * 3600
-"""Up for so long, a container that once died is worth a look, but no failure any more."""
-
-
-def _container(scene: Scene) -> Finding:
-    answer = scene.guest.answer("inspect")
-    if not answer.ok:
-        return failed(
-            f"no container {layout.CONTAINER}: {answer.last_words}", f"proxhermes bootstrap {scene.agent.vmid}"
-        )
-    running, restarts, since, image, *_ = (answer.out.split("|") + [""] * 5)[:5]
-    if running != "true":
-        return failed(f"{layout.CONTAINER} is not running", f"in the guest: docker logs {layout.CONTAINER}")
-    if restarts != "0":
-        verdict = warned if _up_for(scene, since) >= STEADY_SECONDS else failed
-        return verdict(
-            f"{layout.CONTAINER} died and was restarted {restarts} times by Docker, last at {since[:19]}",
-            f"in the guest: docker logs {layout.CONTAINER}; `docker restart {layout.CONTAINER}` counts anew",
-        )
-    return passed(f"{image}, up since {since[:19]}, no restarts")
-
-
-def _up_for(scene: Scene, since: str) -> float:
-    """Seconds since the agent's container was started, by the guest's own clock; 0 if that cannot be told."""
-    now = scene.guest.text("now")
-    try:
-        return int(now) - datetime.fromisoformat(since[:19] + "+00:00").timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _gateway(scene: Scene) -> Finding:
@@ -48,7 +17,7 @@ def _gateway(scene: Scene) -> Finding:
     said = next((line.strip() for line in answer.out.splitlines() if "ateway" in line), answer.last_words)
     # `gateway status` ends with 0 either way; only its words tell (Hermes 0.19).
     if not re.search(r"✓ Gateway is running", answer.out):
-        return failed(said, f"in the guest: docker logs {layout.CONTAINER}")
+        return failed(said, service.log(scene))
     if state.get("gateway_state") != "running":
         return failed(f"the gateway's own state is {state.get('gateway_state')!r}: {state.get('exit_reason') or said}")
     version = scene.guest.answer("version").out.splitlines()
@@ -58,7 +27,7 @@ def _gateway(scene: Scene) -> Finding:
 def _platforms(scene: Scene) -> Finding:
     state = scene.guest.json("state")
     if state is None:
-        return failed("the gateway left no readable state", f"in the guest: docker logs {layout.CONTAINER}")
+        return failed("the gateway left no readable state", service.log(scene))
     known = messaging.standings(state)
     wanted = messaging.enabled(scene.agent.messaging)
     platforms = {name: known.get(name, messaging.Standing("absent")) for name in (*wanted, *known)}
@@ -186,7 +155,6 @@ def _closed(scene: Scene) -> Finding:
 
 
 CHECKS = (
-    Check("hermes.container", Layer.HERMES, "Does the agent's container run, without restarts?", _container),
     Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
     Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
     Check("hermes.config", Layer.HERMES, "Does Hermes read the configuration that we wrote?", _parsed),

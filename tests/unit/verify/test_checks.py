@@ -150,9 +150,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("engine.docker", {"guest": {"engine.rc": "1", "engine.err": "Cannot connect"}}, "Cannot connect"),
     ("engine.docker", {"guest": {"compose.rc": "1"}}, "no compose"),
     ("engine.storage-driver", {"guest": {"engine": "26|vfs|2"}}, "vfs"),
-    ("hermes.container", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
-    ("hermes.container", {"guest": {"inspect": "true|4|x|i|r|{}"}}, "restarted 4 times"),
-    ("hermes.container", {"guest": {"inspect": "false|0|x|i|r|{}"}}, "not running"),
+    ("hermes.service", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
+    ("hermes.service", {"guest": {"inspect": "true|4|x|i|r|{}"}}, "restarted 4 times"),
+    ("hermes.service", {"guest": {"inspect": "false|0|x|i|r|{}"}}, "not running"),
     ("hermes.gateway", {"guest": {"gateway": "✗ Gateway is not running"}}, "not running"),
     ("hermes.gateway", {"guest": {"state": '{"gateway_state": "stopped"}'}}, "stopped"),
     ("hermes.platforms", {"guest": {"state": '{"gateway_state": "running", "platforms": {}}'}}, "telegram absent"),
@@ -227,7 +227,7 @@ def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
 def test_a_death_long_ago_only_warns() -> None:
     seen = {"inspect": "true|1|2026-11-21T08:00:00.1Z|i|r|{}", "inspect.rc": "0"}
     an_hour_later, a_week_later = "1795251600", "1795852800"
-    check = LOOKS["hermes.container"]
+    check = LOOKS["hermes.service"]
     assert check(scene(guest=seen | {"now": an_hour_later})).verdict is Verdict.FAIL
     assert check(scene(guest=seen | {"now": a_week_later})).verdict is Verdict.WARN
 
