@@ -15,7 +15,7 @@ _SHARED: Final = ("guest-common.sh", "guest-call.sh")
 _RUNTIMES: Final = {
     "docker": ("guest-runtime-compose.sh",),
     "persistent": ("guest-runtime-compose.sh",),
-    "native": ("guest-runtime-native.sh",),
+    "native": ("guest-package.sh", "guest-runtime-native.sh"),
 }
 """By the type of a runtime, the scripts whose functions make it up; a later one goes before an earlier one."""
 RUNTIME: Final = "runtime.sh"

@@ -71,7 +71,7 @@ def python(agent: Agent) -> str:
     """The Python that has Hermes' own packages, as the agent sees it."""
     if agent.runtime.type == "docker":
         return "/opt/hermes/.venv/bin/python"
-    return f"{agent.hermes.data_dir}/current/venv/bin/python"
+    return f"{agent.hermes.data_dir}/current/bin/python"
 
 
 def folder(agent: Agent) -> str:

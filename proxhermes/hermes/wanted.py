@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import documents, environment, settings
+from proxhermes.hermes import documents, environment, package, settings
 from proxhermes.hermes.environment import Environment
 from proxhermes.hermes.files import decoded
 from proxhermes.inventory.hermes_rules import names_a_secret
@@ -34,13 +34,15 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place."""
+    """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place; wheel:
+    the agent's own code, where it comes from one."""
 
     environment: Environment
     settings: Mapping[str, Any]
     config_text: str | None = None
     files: tuple[documents.Given, ...] = ()
     seeds: tuple[Seed, ...] = ()
+    wheel: bytes | None = field(default=None, repr=False)
 
 
 def gather(agent: Agent) -> Wanted:
@@ -51,6 +53,7 @@ def gather(agent: Agent) -> Wanted:
         config_text=_config_text(agent),
         files=documents.given(agent),
         seeds=tuple(_seeds(agent)),
+        wheel=package.wheel(agent),
     )
 
 
