@@ -17,7 +17,23 @@ rt_files() {
   if [ -f "$here/compose.yaml" ]; then place "$here/compose.yaml" "$project/compose.yaml" 0644; fi
 }
 
+# The official image's own supervisor starts a gateway that ran when it was last seen. Where the container's main program
+# is the gateway, that would be a second one. (Hermes 0.19: hermes_cli/container_boot.py; `gateway run` resets it.)
+unsupervised() {
+  # shellcheck disable=SC2016
+  as_agent sh -eu -c '
+    [ -s "$1" ] && ! grep -qx "{ *}" "$1" || { printf "{\"desired_state\": \"stopped\"}\n" >"$1"; exit; }
+    if grep -q "\"desired_state\"" "$1"; then
+      sed "s/\"desired_state\": *\"[a-z]*\"/\"desired_state\": \"stopped\"/" "$1" >"$1.new"
+    else
+      sed "0,/{/s/{/{\"desired_state\": \"stopped\", /" "$1" >"$1.new"
+    fi
+    mv -fT "$1.new" "$1"
+  ' unsupervised "$home/gateway_state.json"
+}
+
 rt_start() {
+  if [ "$supervised" = no ]; then unsupervised; fi
   if [ "$(rt_status)" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
   before=$(rt_inspect '{{.Id}} {{.State.StartedAt}}')
   if [ "$1" = up ] || [ "$(rt_status)" != running ]; then

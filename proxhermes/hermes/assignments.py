@@ -40,6 +40,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         **package.names(agent),
         **unit.names(agent),
         "folders": "\n".join(compose.folders(agent)),
+        "supervised": "yes" if compose.supervised(agent) else "no",
     }
 
 

@@ -70,6 +70,11 @@ def command(runtime: ContainedRuntime) -> list[str]:
     return ["gateway", "run", *([_UNSUPERVISED, *extra] if extra and _UNSUPERVISED not in extra else extra)]
 
 
+def supervised(agent: Agent) -> bool:
+    """Whether the image's own supervisor runs the gateway, if it has one."""
+    return isinstance(agent.runtime, NativeRuntime) or _UNSUPERVISED not in command(agent.runtime)
+
+
 def folders(agent: Agent) -> tuple[str, ...]:
     """Folders of the guest that have to be there before the service is started: those of the extra volumes."""
     if isinstance(agent.runtime, NativeRuntime):
