@@ -46,6 +46,26 @@ ask gateway 60 rt_exec hermes gateway status
 ask base_url 60 rt_exec hermes config get model.base_url
 ask model 60 rt_exec hermes config get model.default
 
+# In a home of its own, so that nothing is changed should it not refuse, with the folders that it does not start without.
+[ ! -f managed ] || ask managed 60 rt_exec sh -c '
+  HERMES_HOME=$(mktemp -d)
+  export HERMES_HOME
+  trap "rm -rf \"$HERMES_HOME\"" EXIT
+  for folder in $1; do mkdir "$HERMES_HOME/$folder"; done
+  hermes config set proxhermes.verify refused' sh "$(cat managed)"
+
+# Each MCP server that the inventory has: its name, seconds, the file of its tokens.
+mcp_servers() {
+  while read -r server seconds tokens; do
+    if [ -n "$tokens" ] && ! rt_exec test -e "$inner_home/$tokens" </dev/null; then
+      echo none | put "mcp.$server.tokens"
+    else
+      ask "mcp.$server" "$seconds" rt_exec hermes mcp test "$server"
+    fi
+  done
+}
+[ ! -f mcp.list ] || mcp_servers <mcp.list
+
 # The key stays where it is: the probe reads it in the agent's place, from the agent's own .env.
 ask litellm 90 rt_exec sh -c '
   probe=$1

@@ -4,13 +4,15 @@ Usage: mcp-login.py NAME HOME SECONDS [force]    HOME: HERMES_HOME; SECONDS: whe
 Prints JSON objects, a line each: {"pid": …}, {"url": …} (where the browser goes), {"said": …} (Hermes' own words), and
 at the end {"done": true|false, "why": …, "known": true if there was a login already}.
 
-Hermes 0.19 asks for a consent only on a terminal, removes the tokens that it has before it asks for new ones, and ends
-with 0 in any case: so it gets a terminal, and what was removed is put back unless new ones came.
+Hermes 0.19 asks for a consent only on a terminal, removes the tokens that it has before it asks for new ones, breaks
+off when the server's `connect_timeout` is over (60 s, which is little for a person), and ends with 0 in any case: so it
+gets a terminal and a longer time, and what was removed is put back unless new ones came.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import pty
 import re
@@ -22,6 +24,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ADDRESS = re.compile(r"^\s*(https?://\S+[?&]response_type=code\S*)\s*$")
@@ -52,12 +55,29 @@ def put_back(files: dict[Path, bytes | None]) -> None:
                 file.write(content)
 
 
-def lines(name: str, deadline: float) -> Generator[str, None, None]:
+def patient(name: str, seconds: float, folder: Path) -> dict[str, str]:
+    """The environment in which Hermes waits `seconds` for the server, by its managed scope, which `folder` becomes.
+
+    Keys of that scope go before config.yaml's, for whoever has this environment: nothing is written for good.
+    """
+    import yaml  # the agent's Python has it
+
+    present = Path(os.environ.get("HERMES_MANAGED_DIR", "").strip() or "/etc/hermes")
+    scope, variables = present / "config.yaml", present / ".env"
+    config = yaml.safe_load(scope.read_text()) if scope.exists() else None
+    config = config if isinstance(config, dict) else {}
+    config.setdefault("mcp_servers", {}).setdefault(name, {})["connect_timeout"] = math.ceil(seconds) + 15
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    if variables.exists():
+        (folder / ".env").symlink_to(variables)
+    return {**os.environ, "HERMES_MANAGED_DIR": str(folder), "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def lines(name: str, deadline: float, environment: dict[str, str]) -> Generator[str, None, None]:
     """What `hermes mcp login` prints, line by line, until it ends. Raises TimeoutError."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(NO_COLOR="1", TERM="dumb")
-        os.execvp("hermes", ["hermes", "mcp", "login", name])  # noqa: S606 - no shell is needed
+        os.execvpe("hermes", ["hermes", "mcp", "login", name], environment)  # noqa: S606 - no shell is needed
     text = ""
     try:
         while True:
@@ -113,7 +133,9 @@ def login(name: str, home: str, seconds: float, force: bool) -> tuple[bool, str,
     try:
         if files[0].exists() and not force and works(name):
             return True, "the server takes the tokens that are there", True
-        done, why = attempt(name, time.monotonic() + seconds)
+        with TemporaryDirectory() as folder:
+            environment = patient(name, seconds, Path(folder))
+            done, why = attempt(name, time.monotonic() + seconds, environment)
     except TimeoutError:
         done, why = False, f"nobody consented within {seconds:g} s"
     except Stopped:
@@ -125,10 +147,10 @@ def login(name: str, home: str, seconds: float, force: bool) -> tuple[bool, str,
     return True, why, False
 
 
-def attempt(name: str, deadline: float) -> tuple[bool, str]:
+def attempt(name: str, deadline: float, environment: dict[str, str]) -> tuple[bool, str]:
     """Whether Hermes says that the login succeeded, and its last words. Raises TimeoutError, Stopped."""
     why = "Hermes said nothing"
-    with closing(lines(name, deadline)) as said:
+    with closing(lines(name, deadline, environment)) as said:
         for line in said:
             if found := ADDRESS.match(line):
                 tell(url=found[1])

@@ -23,7 +23,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import files
+from proxhermes.verify import files, mcp
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
@@ -172,11 +172,12 @@ class Scene:
         bundle = {**frame(agent, "guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS)}
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
+        bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [self.nonce, *mounts]
         with self._events.step("asking the guest"):
             self._left_files = bool(mounts)
-            limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts)
+            limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts) + mcp.seconds(agent)
             result = self.doors.guest(agent.vmid).run(
                 bundle, "guest-verify.sh", args, timeout=limit, doing=f"verifying agent {agent.vmid} from inside"
             )

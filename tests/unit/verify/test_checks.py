@@ -12,6 +12,7 @@ import pytest
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.hermes.documents import Given
+from proxhermes.inventory.mcp import McpServer
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
 from proxhermes.verify.model import Verdict
@@ -68,6 +69,10 @@ GUEST = {
     "model.rc": "0",
     "litellm": json.dumps(PROBE),
     "litellm.rc": "0",
+    "managed.err": "Cannot set configuration values: this Hermes installation is managed by proxhermes "
+    "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
+    "managed.rc": "0",
+    "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
 }
 DIALOGUE = {"answer": f"PROOF-{NONCE}", "answer.rc": "0", "tool": "done", "tool.rc": "0"}
 NODE = {
@@ -102,7 +107,15 @@ def scene(
         onboot=True,
         features=SimpleNamespace(nesting=True, keyctl=True),
         mounts=(mount,),
-        hermes=SimpleNamespace(uid=10000, gid=10000, data_dir="/opt/hermes", working_directory=None, mcp_tokens={}),
+        hermes=SimpleNamespace(
+            uid=10000,
+            gid=10000,
+            data_dir="/opt/hermes",
+            working_directory=None,
+            mcp_tokens={},
+            mcp_servers={"lab": McpServer(command="lab")},
+            managed=True,
+        ),
         runtime=SimpleNamespace(type="docker", engine="docker", network="bridge", ports=(), extra_volumes=()),
         litellm=SimpleNamespace(base_url="http://10.1.10.22:4000/v1", model="claude-sonnet"),
         messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
@@ -191,6 +204,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"listeners": 'LISTEN 0 9 *:9119 *:* users:(("python",pid=7,fd=3))'}, "node": {"open": "9119"}},
         "9119",
     ),
+    (
+        "hermes.mcp",
+        {"guest": {"mcp.lab": "  ✗ Connection failed (9ms): refused"}},
+        "lab: Connection failed (9ms): refused",
+    ),
+    ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
+    ("hermes.managed", {"guest": {"managed.err": None, "managed": "✓ Set proxhermes.verify = refused"}}, "not refused"),
 ]
 
 
