@@ -64,11 +64,14 @@ def plan_documents(
     place = layout.of(agent)
     made = [label for label in folders if label not in tree]
     for label, file in files.items():
-        change, entry = _one(labels.path(place, label), file, tree.get(label), last.get(label), force=force)
-        if change and change.blocked:
-            installed |= {label: last[label]} if label in last else {}
-        else:
+        seen = tree.get(label)
+        change, entry = _foreign(agent, labels.path(place, label), file, seen, tree.get(labels.HOME))
+        if change is None:
+            change, entry = _one(labels.path(place, label), file, seen, last.get(label), force=force)
+        if (entry and entry.kind == "file") or (seen and seen.sha256 == file.sha256):
             installed[label] = file.sha256
+        elif label in last:
+            installed[label] = last[label]
         changes += [change] if change else []
         entries += [entry] if entry else []
     if any(entry.kind == "file" for entry in entries):
@@ -98,6 +101,24 @@ def _one(
         return _change(path, seen.sha256[:12], after, effect), entry
     why = "the agent changed it since it was installed" if last else "it was there before proxhermes"
     return _change(path, seen.sha256[:12], after, effect, f"{why}; {FORCE} replaces it"), None
+
+
+def _foreign(
+    agent: Agent, path: str, file: Given, seen: Seen | None, home: Seen | None
+) -> tuple[Change | None, Entry | None]:
+    """One that belongs to somebody else becomes the agent's; what is in it is compared when it can be read."""
+    if seen is None or of_the_agent(agent, seen, home) or not seen.kind.startswith("regular file"):
+        return None, None
+    after = f"{agent.hermes.uid}:{agent.hermes.gid} {file.mode:04o}"
+    return _change(path, f"{seen.uid}:{seen.gid} {seen.mode:04o}", after, Effect.NONE), Entry(path, "mode", file.mode)
+
+
+def of_the_agent(agent: Agent, seen: Seen, home: Seen | None) -> bool:
+    """Whether it is the agent's, or becomes so along with its home."""
+    owners = {(agent.hermes.uid, agent.hermes.gid)}
+    if home is not None and home.uid != agent.hermes.uid:
+        owners.add((home.uid, home.gid))
+    return (seen.uid, seen.gid) in owners
 
 
 def _undeclared(

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.errors import UsageError
 from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
 from proxhermes.hermes.environment import API_KEY
 from proxhermes.hermes.files import UnusableFile, decoded
@@ -24,7 +23,6 @@ from proxhermes.plan.model import Change, Door, Effect, Layer, pending
 
 if TYPE_CHECKING:
     from proxhermes.facts.guest import GuestFacts
-    from proxhermes.facts.tree import Seen
     from proxhermes.hermes.wanted import Wanted
     from proxhermes.inventory.models import Agent
 
@@ -157,13 +155,7 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
 def _defined(agent: Agent, wanted: Wanted, names: set[str]) -> None:
     """Refuse a `${NAME}` that nothing defines: the agent would only fail at its first call."""
     tree = wanted.settings if wanted.config_text is None else config.parse(wanted.config_text)
-    missing = variables.undefined(tree, names)
-    if missing:
-        where = "; ".join(f"{'.'.join(path)}: ${{{name}}}" for path, name in missing)
-        raise UsageError(
-            f"agents.{agent.vmid}: nothing defines what these settings name: {where}",
-            hint="hermes.secrets or hermes.environment: {" + f"{missing[0][1]}: …" + "}",
-        )
+    variables.refuse_undefined(agent, tree, names)
 
 
 def _is_seed(label: str) -> bool:
@@ -214,7 +206,7 @@ def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) 
             continue
         if seen.folder != (rule.kind == "folder"):
             raise UnusableFile(path, f"this is a {seen.kind}, not a {rule.kind}")
-        mine = _of_the_agent(agent, seen, facts.tree.get(labels.HOME))
+        mine = documents.of_the_agent(agent, seen, facts.tree.get(labels.HOME))
         if rule.allows(seen.mode) and mine:
             continue
         mode = seen.mode if rule.allows(seen.mode) else rule.mode
@@ -226,14 +218,6 @@ def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) 
             changes.append(_change(labels.path(place, label), "left by a run that was cut off", None))
             wrong.append(Entry(labels.path(place, label), "gone", expected=facts.tree[label].sha256 or "other"))
     return folders, _Part(tuple(changes), tuple(wrong))
-
-
-def _of_the_agent(agent: Agent, seen: Seen, home: Seen | None) -> bool:
-    """Whether it is the agent's, or becomes so along with its home."""
-    owners = {(agent.hermes.uid, agent.hermes.gid)}
-    if home is not None and home.uid != agent.hermes.uid:
-        owners.add((home.uid, home.gid))
-    return (seen.uid, seen.gid) in owners
 
 
 def _remembered(agent: Agent, wanted: Wanted, facts: GuestFacts, installed: Mapping[str, str]) -> tuple[Entry, ...]:

@@ -75,7 +75,7 @@ def _documents(scene: Scene) -> Finding:
                 f"{name} is {'older than the inventory' if ours else 'its own by now'}"
             )
     if missing:
-        return failed("; ".join((*missing, *changed)), f"proxhermes bootstrap {scene.agent.vmid}")
+        return failed("; ".join(missing), f"proxhermes bootstrap {scene.agent.vmid}")
     if changed:
         return warned(
             f"changed by the agent: {'; '.join(changed)}",
