@@ -76,6 +76,8 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
         with events.step(doing), standing(events, f"Hermes in CT {agent.vmid} is not up yet"):
             args = [_ACTION[plan.effect], *args]
             result = _run(guest, bundle, "guest-hermes.sh", args, events, timeout=HERMES_S, doing=doing)
+        if plan.effect is Effect.NONE:  # it went on running, and was asked nothing
+            return
     elif not plan.healthy:
         doing = f"waiting for the gateway in CT {agent.vmid}"
         with events.step(doing):
