@@ -147,7 +147,8 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
             after = None if name in update.gone else after
         changes.append(_change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
     entry = _written(agent, "home:.env", update.text.encode(), content)
-    notes = tuple(f".env: {duplicate}" for duplicate in wanted.environment.duplicates)
+    # Told when the line is written, not by every run from then on.
+    notes = tuple(f".env: {duplicate}" for duplicate in wanted.environment.duplicates) if changes else ()
     names = {*existing, *lines} - {*update.gone}
     return _Part(tuple(changes), (entry,) if changes or content is None else (), notes), names
 

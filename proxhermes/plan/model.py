@@ -53,9 +53,14 @@ class Change:
 
     def __str__(self) -> str:
         """The change as one line, with its door, and with the command where root's shell is the door."""
-        text = f"[{self.door.value}] {self.subject}: {self.before or '–'} → {self.after or '–'}"
+        before, after = (_one_line(text) if text else "–" for text in (self.before, self.after))
+        text = f"[{self.door.value}] {self.subject}: {before} → {after}"
         command = self.command if self.door is Door.ROOT else None
         return text + (f"   # {command}" if command and command not in text else "")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def pending(changes: Iterable[Change]) -> tuple[Change, ...]:

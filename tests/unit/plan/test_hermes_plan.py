@@ -334,3 +334,10 @@ def test_a_service_that_gives_the_agent_up_is_made_from_the_start(make_agent: An
     assert found.move.retire == placement.of(before)
     assert "compose.yaml" in found.files
     assert f"container {layout.CONTAINER}" in subjects(found)
+
+
+def test_which_of_two_declarations_wins_is_said_when_the_line_is_written(make_agent: Any) -> None:
+    agent = make_agent(hermes={"environment": {"X": "a"}, "secrets": {"X": {"env": "TELEGRAM"}}})
+    (note,) = plan(agent, GuestFacts(litellm=LITELLM)).notes
+    assert note == ".env: X stands in hermes.environment and in hermes.secrets; the latter wins"
+    assert plan(agent, settled(agent)).notes == ()
