@@ -99,12 +99,17 @@ def plan_outer(agent: Agent, doors: Doors, events: Events, *, take_ownership: bo
     return OuterPlan(facts, container, host)
 
 
-def create(agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False) -> OuterPlan:
+def create(
+    agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, target: Target | None = None
+) -> OuterPlan:
     """Bring the container and the node to what the inventory says, and the container up.
 
-    Returns what was planned, all of it done.
+    target: what is going to be put into it; what is wrong with that is told before the container is made. Returns what
+    was planned, all of it done.
     """
     plan = plan_outer(agent, doors, events, take_ownership=take_ownership)
+    if target is not None and not plan.facts.exists:
+        plan_inner(target, None)
     show(plan.changes, plan.notes, events)
     if pending(plan.changes):
         _preflight(agent, plan, doors, events)
@@ -221,5 +226,5 @@ def up(
     Secrets and files are read first: one that is missing should not be found out once the container is made.
     """
     target = Target(agent, gather(agent), force_documents)
-    outer = create(agent, doors, events, take_ownership=take_ownership)
+    outer = create(agent, doors, events, take_ownership=take_ownership, target=target)
     return (*outer.changes, *_bootstrap(target, doors, events).changes)

@@ -28,6 +28,7 @@ _COMMANDS = {
     "verify": _Entry("proxhermes.cli.verify:verify", "Prove that the agent works, from the container to an answer."),
     "up": _Entry("proxhermes.cli.agents:up", "create + bootstrap + verify."),
     "plan": _Entry("proxhermes.cli.agents:plan", "Show what `up` would change. Exit code 3 if anything."),
+    "render": _Entry("proxhermes.cli.render:render", "Print a file that `up` would write; nothing is contacted."),
     "status": _Entry("proxhermes.cli.look:status", "Show what is there, agent by agent."),
     "list": _Entry("proxhermes.cli.look:list_", "List the inventory's agents and their containers."),
     "destroy": _Entry("proxhermes.cli.destroy:destroy", "Remove a container that proxhermes made."),

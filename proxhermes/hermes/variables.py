@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from proxhermes.errors import UsageError
 from proxhermes.hermes.merge import Path
+
+if TYPE_CHECKING:
+    from proxhermes.inventory.models import Agent
 
 _REFERENCE: Final = re.compile(r"\$\{([^}]+)\}")
 HERMES_OWN: Final = frozenset({"HOME", "PATH", "HERMES_HOME", "API_SERVER_KEY"})
@@ -34,6 +38,35 @@ def references(tree: object, at: Path = ()) -> Iterator[tuple[Path, str]]:
 def undefined(tree: Mapping[str, Any], names: Collection[str]) -> tuple[tuple[Path, str], ...]:
     """Every reference of the tree that neither `names` (all lines of .env) nor Hermes itself defines."""
     return tuple(dict.fromkeys(found for found in references(tree) if found[1] not in {*names, *HERMES_OWN}))
+
+
+def missing(agent: Agent, tree: Mapping[str, Any], names: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """What `undefined` finds, with the place where it is written: (FILE:LINE: path, name)."""
+    given = {*names, *_service_environment(agent)}
+    return tuple((_shown(agent, path), name) for path, name in undefined(tree, given))
+
+
+def refuse_undefined(agent: Agent, tree: Mapping[str, Any], names: Collection[str]) -> None:
+    """Raise UsageError for every `${NAME}` of the tree that neither `names` (all lines of .env) nor Hermes defines."""
+    found = missing(agent, tree, names)
+    if found:
+        listed = "".join(f"\n  {where}: ${{{name}}}" for where, name in found)
+        raise UsageError(
+            f"agent {agent.vmid}: nothing defines what these settings name:{listed}",
+            hint=f"hermes.secrets or hermes.environment: {{{found[0][1]}: …}}",
+        )
+
+
+def _shown(agent: Agent, path: Path) -> str:
+    place = agent.hermes.place(path)
+    return f"{place + ': ' if place else ''}{'.'.join(path)}"
+
+
+def _service_environment(agent: Agent) -> Collection[str]:
+    """Names of the variables that the inventory gives the container itself."""
+    override = getattr(agent.runtime, "compose_override", {})
+    given = override.get("environment")
+    return given if isinstance(given, dict) else [str(line).partition("=")[0] for line in given or ()]
 
 
 def _name(written: str) -> str:

@@ -155,7 +155,7 @@ def test_a_whole_file_that_says_otherwise_is_warned_of(smallest: str, read: Any,
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "message"), [("a: [\n", 2, "not closed"), ("\na: {token: abc}\n", 2, "secret by its name")]
+    ("content", "line", "message"), [("a: [1\n", 2, "not closed"), ("\na: {token: abc}\n", 2, "secret by its name")]
 )
 def test_a_whole_file_is_read_before_it_is_sent(
     smallest: str, problems: Any, write: Any, tmp_path: Path, content: str, line: int, message: str

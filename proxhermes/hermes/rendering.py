@@ -1,0 +1,156 @@
+"""The files that a run would write, from the inventory alone, or merged into a copy of the one that is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes.errors import UsageError
+from proxhermes.hermes import compose, config, daemon, env, settings, unit, variables
+from proxhermes.hermes.environment import API_KEY, api_port, environment
+from proxhermes.hermes.files import UnusableFile, decoded
+from proxhermes.hermes.merge import leaves
+from proxhermes.inventory.secrets import MASK
+
+if TYPE_CHECKING:
+    from proxhermes.inventory.models import Agent
+
+_SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|passphrase|key)$", re.IGNORECASE)
+"""Names under which others may have put a secret: rather one too many than a secret on somebody's screen."""
+_SHORTEST: Final = 4
+"""Letters of a secret that is masked wherever it stands: a shorter one would take half of the file along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the operator's that is merged with. name: for messages."""
+
+    name: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The file, and what the operator should know of it."""
+
+    text: str = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+
+Renderer = Callable[["Agent", "Source | None", "Source | None", bool], Rendered]
+
+
+def render(
+    agent: Agent, name: str, *, existing: Source | None = None, last: Source | None = None, reveal: bool = False
+) -> Rendered:
+    """The file `name` of KINDS. existing: merge into this one; last: what was declared when it was written last.
+
+    reveal: look secrets up and show them; else nothing is asked for, and a mask stands for each. Raises UsageError for
+    a file that this agent has not, or that cannot be read, and SecretError.
+    """
+    renderer, merges = KINDS[name]
+    if existing is not None and not merges:
+        raise UsageError(f"{name} is written as a whole: there is nothing to merge", hint=f"without --existing: {name}")
+    return renderer(agent, existing, last, reveal)
+
+
+def _config(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
+    file = agent.hermes.config_file
+    if file is not None:
+        text = decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
+        return Rendered(text, _undefined(agent, config.parse(text)))
+    tree = settings.declared(agent)
+    before = _parsed(existing, config.parse)
+    update = config.update(
+        existing.text if existing else None,
+        tree,
+        last=_parsed(last, config.parse) if last else None,
+        defaults=settings.defaults(agent, new=not before),
+    )
+    notes = [f"{'.'.join(path)} is no longer in the inventory, but was changed since: it stays" for path in update.kept]
+    if "context_length" not in tree["model"]:
+        notes.append("model.context_length comes from LiteLLM, which is not asked here")
+    text = update.text if reveal else _masked(update.text)
+    return Rendered(text, (*notes, *_undefined(agent, tree)))
+
+
+def _masked(text: str) -> str:
+    """The text with the values of those keys masked that are secrets by their names and no references."""
+    for path, value in leaves(config.parse(text)):
+        if _SECRET_KEY.search(path[-1]) and isinstance(value, str) and "${" not in value and len(value) >= _SHORTEST:
+            text = text.replace(value, MASK)
+    return text
+
+
+def _undefined(agent: Agent, tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note for each `${NAME}` that the inventory does not define; the container's own .env might."""
+    names = environment(agent, reveal=False).lines
+    return tuple(
+        f"{where}: the inventory does not define ${{{name}}}" for where, name in variables.missing(agent, tree, names)
+    )
+
+
+def _env(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
+    declared = environment(agent, reveal=reveal)
+    there = _parsed(existing, env.values)
+    lines = dict(declared.lines)
+    notes = list(declared.duplicates)
+    if API_KEY not in lines and not there.get(API_KEY):
+        notes.append(f"{API_KEY} is made where there is none yet")
+        lines |= {} if reveal else {API_KEY: MASK}
+    forget = last.text.split() if last else ()
+    if not reveal:
+        names = {*lines, *(name for name in there if name not in forget)}  # a mask would keep what goes
+        lines |= {name: MASK for name in names if _SECRET_KEY.search(name) or name in declared.secret}
+    return Rendered(env.update(existing.text if existing else "", lines, forget).text, tuple(notes))
+
+
+def _compose(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
+    _only(agent, "compose.yaml", "docker", "persistent")
+    return Rendered(compose.render(agent, mtu=None, api_port=api_port(agent)))
+
+
+def _unit(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
+    _only(agent, "unit", "native")
+    return Rendered(unit.render(agent))
+
+
+def _daemon(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
+    _only(agent, "daemon.json", "docker", "persistent")
+    if getattr(agent.runtime, "engine", None) == "podman":
+        raise UsageError(f"agent {agent.vmid} has no daemon.json: its engine is podman", hint="runtime.engine: docker")
+    _parsed(existing, daemon.parse)
+    text = existing.text if existing else None
+    update = daemon.update(text, daemon.wanted(agent.engine))
+    return Rendered(update.text)
+
+
+def _only(agent: Agent, name: str, *types: str) -> None:
+    if agent.runtime.type not in types:
+        has = {"native": "unit"}.get(agent.runtime.type, "compose.yaml")
+        raise UsageError(
+            f"agent {agent.vmid} has no {name}: its runtime is {agent.runtime.type}",
+            hint=f"proxhermes render {agent.vmid} {has}",
+        )
+
+
+def _parsed(source: Source | None, parse: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What stands in the source; nothing in none. Raises UsageError with its line."""
+    if source is None:
+        return {}
+    try:
+        return parse(source.text)
+    except UnusableFile as error:
+        raise UsageError(f"{source.name}:{error.line}: {error.what}") from None
+
+
+KINDS: Final[Mapping[str, tuple[Renderer, bool]]] = {
+    "config.yaml": (_config, True),
+    ".env": (_env, True),
+    "compose.yaml": (_compose, False),
+    "unit": (_unit, False),
+    "daemon.json": (_daemon, True),
+}
+"""Name -> how it is rendered, and whether it is merged into what is there."""
