@@ -89,12 +89,12 @@ rt_start() {
   fi
   # One that was left lying after too many starts is started all the same: this start is meant.
   systemctl reset-failed "$unit" 2>/dev/null || true
-  before=$(rt_show InvocationID)
+  before=$(rt_status)
   systemctl restart "$unit" || {
     rt_words >&2
     fail 'systemd could not start the agent'
   }
-  if [ -n "$before" ]; then echo "changed: $unit: restarted"; else echo "changed: $unit: started"; fi
+  if [ "$before" = running ]; then echo "changed: $unit: restarted"; else echo "changed: $unit: started"; fi
   package_prune
 }
 

@@ -66,8 +66,8 @@ def assignment(name: str, value: str) -> str:
 
 
 def path(value: str) -> str:
-    """A path of a list of paths. Quotes are undone there, and specifiers resolved."""
-    return _quoted(value)
+    """A path, alone or in a list of them. It has no blank, quote or backslash in it; the inventory takes none."""
+    return value.replace("%", "%%")
 
 
 def _quoted(text: str) -> str:
