@@ -1,0 +1,341 @@
+"""The agent's files: what is written, what is left to the agent, what goes, and what the next run remembers of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxhermes.errors import UsageError
+from proxhermes.facts.guest import File, GuestFacts
+from proxhermes.facts.tree import Seen
+from proxhermes.hermes import labels, layout
+from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.wanted import gather
+from proxhermes.plan import documents
+from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
+from proxhermes.plan.files import FilesPlan, looked_at, plan_files
+from proxhermes.plan.model import Effect, pending, worst
+
+READ = {"home:config.yaml": "config", "home:.env": "env"}
+READ |= {f"home:.proxhermes/{name}": f"last-{name}" for name in ("config.yaml", "env", "files")}
+ME = "/opt/hermes/data/SOUL.md"
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_API_KEY", "sk-the-key")
+
+
+def plan(agent: Any, facts: GuestFacts, *, force: bool = False) -> FilesPlan:
+    return plan_files(agent, gather(agent), facts, context_length=200_000, fresh_key="fresh-key", force_documents=force)
+
+
+def seen(content: bytes, mode: int = 0o640, uid: int = 10000) -> Seen:
+    return Seen("regular file", mode, uid, uid, sha256(content))
+
+
+def carried_out(agent: Any, facts: GuestFacts, found: FilesPlan) -> GuestFacts:
+    """What is there once the entries are carried out."""
+    tree, files, place = dict(facts.tree), dict(facts.files), layout.of(agent)
+    for entry in found.entries:
+        label = labels.label(place, entry.path)
+        if entry.kind == "folder":
+            tree[label] = Seen("directory", entry.mode, 10000, 10000)
+        elif entry.kind == "file":
+            before = tree.get(label)
+            assert entry.expected in ((before.sha256 if before else ABSENT), "any")
+            tree[label] = seen(entry.content or b"", entry.mode)
+            if label in READ:
+                files[READ[label]] = File(10000, 10000, entry.mode, "regular file", entry.content)
+        elif entry.kind == "mode":
+            tree[label] = replace(tree[label], mode=entry.mode, uid=10000, gid=10000)
+        elif entry.kind == "gone":
+            assert tree.pop(label).sha256 == entry.expected
+    return replace(facts, tree=tree, files=files)
+
+
+def settled(agent: Any, facts: GuestFacts | None = None) -> GuestFacts:
+    facts = facts or GuestFacts()
+    return carried_out(agent, facts, plan(agent, facts))
+
+
+def rewritten(facts: GuestFacts, label: str, content: bytes) -> GuestFacts:
+    """The agent wrote something of its own there."""
+    return replace(facts, tree={**facts.tree, label: seen(content)})
+
+
+def subjects(found: FilesPlan) -> list[str]:
+    return [change.subject for change in found.changes]
+
+
+def blocked(found: FilesPlan) -> list[str]:
+    return [f"{change.subject}: {change.blocked}" for change in found.changes if change.blocked]
+
+
+GIVEN = {
+    "documents": {"AGENTS.md": "read me\n", "notes/a.md": "a\n"},
+    "home_files": {"SOUL.md": "me\n", "hooks/greet/HOOK.yaml": "name: greet\n"},
+}
+
+
+def test_a_second_run_changes_nothing(make_agent: Any) -> None:
+    agent = make_agent(hermes=GIVEN)
+    found = plan(agent, settled(agent))
+    assert (found.changes, found.entries, found.notes) == ((), (), ())
+
+
+def test_documents_go_where_the_agent_works_and_home_files_into_its_home(make_agent: Any) -> None:
+    found = plan(make_agent(hermes=GIVEN), GuestFacts())
+    files = {entry.path: (entry.content, entry.mode, entry.expected) for entry in found.entries if entry.kind == "file"}
+    assert files["/data/AGENTS.md"] == (b"read me\n", 0o640, ABSENT)
+    assert files[ME][0] == b"me\n"
+    assert Entry("/data/notes", "folder", 0o750) in found.entries
+    assert files["/opt/hermes/data/.env"][1] == 0o600
+
+
+def test_everything_that_is_compared_is_looked_at(make_agent: Any) -> None:
+    agent = make_agent(hermes={**GIVEN, "working_directory": "/data/work"})
+    looked = looked_at(agent, gather(agent))
+    assert set(settled(agent).tree) <= {*looked}
+    assert "/data/work" in looked and "/data/work/notes" in looked
+
+
+@pytest.mark.parametrize(
+    ("change", "effect"),
+    [
+        ({"documents": {"AGENTS.md": "other\n"}}, Effect.NONE),
+        ({"home_files": {"SOUL.md": "other\n"}}, Effect.NONE),
+        ({"home_files": {"hooks/greet/HOOK.yaml": "name: other\n"}}, Effect.RESTART_SERVICE),
+    ],
+)
+def test_a_changed_document_restarts_only_what_has_read_it_at_its_start(
+    make_agent: Any, change: dict[str, Any], effect: Effect
+) -> None:
+    before = make_agent(hermes=GIVEN)
+    merged = {key: {**GIVEN[key], **change.get(key, {})} for key in GIVEN}
+    found = plan(make_agent(hermes=merged), settled(before))
+    assert len(pending(found.changes)) == 1 and worst(found.changes) is effect
+
+
+def test_what_the_agent_changed_stays_until_it_is_forced(make_agent: Any) -> None:
+    agent = make_agent(hermes=GIVEN)
+    facts = rewritten(settled(agent), "home:SOUL.md", b"I, myself\n")
+    found = plan(agent, facts)
+    assert blocked(found) == [f"{ME}: the agent changed it since it was installed; --force-documents replaces it"]
+    assert pending(found.changes) == () and found.entries == ()
+    again = carried_out(agent, facts, plan(agent, facts, force=True))
+    assert again.tree["home:SOUL.md"] == seen(b"me\n")
+    assert plan(agent, again).changes == ()
+
+
+def test_a_change_of_both_sides_is_left_to_the_agent(make_agent: Any) -> None:
+    facts = rewritten(settled(make_agent(hermes=GIVEN)), "home:SOUL.md", b"I, myself\n")
+    found = plan(make_agent(hermes={**GIVEN, "home_files": {"SOUL.md": "newer\n"}}), facts)
+    assert [line for line in blocked(found) if ME in line] and ME not in [entry.path for entry in found.entries]
+
+
+def test_what_the_agent_changed_into_what_is_wanted_is_ours_again(make_agent: Any) -> None:
+    facts = rewritten(settled(make_agent(hermes=GIVEN)), "home:SOUL.md", b"newer\n")
+    newer = make_agent(hermes={**GIVEN, "home_files": {**GIVEN["home_files"], "SOUL.md": "newer\n"}})
+    found = plan(newer, facts)
+    assert subjects(found) == ["/opt/hermes/data/.proxhermes"]  # only what is remembered
+    assert plan(newer, carried_out(newer, facts, found)).changes == ()
+
+
+def test_what_was_there_before_is_no_document_of_ours(make_agent: Any) -> None:
+    agent = make_agent(hermes={"documents": {"AGENTS.md": "ours\n"}})
+    facts = rewritten(settled(make_agent()), "/data/AGENTS.md", b"theirs\n")
+    assert blocked(plan(agent, facts)) == [
+        "/data/AGENTS.md: it was there before proxhermes; --force-documents replaces it"
+    ]
+    assert carried_out(agent, facts, plan(agent, facts, force=True)).tree["/data/AGENTS.md"] == seen(b"ours\n")
+
+
+def test_a_document_that_went_away_is_put_back(make_agent: Any) -> None:
+    agent = make_agent(hermes=GIVEN)
+    facts = settled(agent)
+    gone = replace(facts, tree={label: each for label, each in facts.tree.items() if label != "home:SOUL.md"})
+    assert carried_out(agent, gone, plan(agent, gone)).tree["home:SOUL.md"] == seen(b"me\n")
+
+
+def test_what_left_the_inventory_goes_unless_the_agent_changed_it(make_agent: Any) -> None:
+    plain = make_agent()
+    facts = rewritten(settled(make_agent(hermes=GIVEN)), "/data/AGENTS.md", b"my own\n")
+    found = plan(plain, facts)
+    assert {entry.path for entry in found.entries if entry.kind == "gone"} == {
+        "/data/notes/a.md",
+        ME,
+        "/opt/hermes/data/hooks/greet/HOOK.yaml",
+    }
+    assert Entry("/opt/hermes/data/hooks/greet", "emptied") in found.entries
+    assert found.notes == (
+        "/data/AGENTS.md is no longer in the inventory, but the agent changed it: it stays, as the agent's own",
+    )
+    after = carried_out(plain, facts, found)
+    assert "/data/AGENTS.md" in after.tree and plan(plain, after) == FilesPlan()
+
+
+def test_a_folder_in_a_documents_place_is_told_and_left(make_agent: Any) -> None:
+    agent = make_agent(hermes=GIVEN)
+    facts = replace(settled(make_agent()), tree={"home:SOUL.md": Seen("directory", 0o750, 10000, 10000)})
+    assert any("this is a directory" in line for line in blocked(plan(agent, facts, force=True)))
+
+
+def test_a_document_of_roots_becomes_the_agents(make_agent: Any) -> None:
+    agent = make_agent(hermes=GIVEN)
+    facts = settled(agent)
+    unreadable = Seen("regular file that cannot be read", 0o600, 0, 0)
+    facts = replace(facts, tree={**facts.tree, "home:SOUL.md": unreadable})
+    found = plan(agent, facts)
+    assert found.entries == (Entry(ME, "mode", 0o640),)
+    assert found.changes[0].before == "0:0 0600" and found.changes[0].after == "10000:10000 0640"
+
+
+@pytest.mark.parametrize(
+    ("label", "mode", "right"),
+    [
+        ("home:.env", 0o644, 0o600),
+        ("home:config.yaml", 0o666, 0o640),
+        ("home:", 0o755, 0o750),
+        ("home:sessions", 0o700, 0o750),
+        ("home:SOUL.md", 0o600, 0o640),
+        ("workspace:", 0o777, 0o750),
+    ],
+)
+def test_a_wrong_mode_is_put_right_without_a_restart(make_agent: Any, label: str, mode: int, right: int) -> None:
+    agent = make_agent(hermes=GIVEN)
+    facts = settled(agent)
+    facts = replace(facts, tree={**facts.tree, label: replace(facts.tree[label], mode=mode)})
+    found = plan(agent, facts)
+    assert found.entries == (Entry(labels.path(layout.of(agent), label), "mode", right),)
+    assert worst(found.changes) is Effect.NONE and len(pending(found.changes)) == 1
+
+
+@pytest.mark.parametrize(("label", "mode"), [("home:", 0o700), ("home:cron", 0o700), ("home:config.yaml", 0o600)])
+def test_what_hermes_closes_by_itself_is_left_to_it(make_agent: Any, label: str, mode: int) -> None:
+    facts = settled(make_agent())
+    facts = replace(facts, tree={**facts.tree, label: replace(facts.tree[label], mode=mode)})
+    assert plan(make_agent(), facts).changes == ()
+
+
+def test_a_home_that_changes_hands_takes_all_with_it(make_agent: Any) -> None:
+    """Nothing is told of each of its files; what somebody else has in it is."""
+    facts = settled(make_agent(hermes=GIVEN))
+    found = plan(make_agent(hermes={**GIVEN, "uid": 1500, "gid": 1500}), facts)
+    assert pending(found.changes) == () or subjects(found) == ["/opt/hermes/data/.proxhermes"]
+    facts = replace(facts, tree={**facts.tree, "home:logs": replace(facts.tree["home:logs"], uid=0, gid=0)})
+    found = plan(make_agent(hermes={**GIVEN, "uid": 1500, "gid": 1500}), facts)
+    assert "/opt/hermes/data/logs" in subjects(found)
+
+
+def test_a_file_in_the_place_of_a_folder_stops_the_run(make_agent: Any) -> None:
+    facts = settled(make_agent())
+    with pytest.raises(UnusableFile, match="logs: this is a regular file, not a folder"):
+        plan(make_agent(), rewritten(facts, "home:logs", b""))
+
+
+def test_what_a_killed_run_left_goes(make_agent: Any) -> None:
+    facts = rewritten(settled(make_agent()), "home:.proxhermes.Ab12Cd", b"half")
+    found = plan(make_agent(), facts)
+    assert found.entries == (Entry("/opt/hermes/data/.proxhermes.Ab12Cd", "gone", expected=sha256(b"half")),)
+
+
+def test_a_seed_is_sown_once_and_stays_whatever_becomes_of_it(make_agent: Any, tmp_path: Path) -> None:
+    auth, token = tmp_path / "auth.json", tmp_path / "token.json"
+    auth.write_text(json.dumps({"version": 1}))
+    token.write_text(json.dumps({"access_token": "t"}))
+    for file in (auth, token):
+        file.chmod(0o600)
+    hermes = {
+        "auth_file": {"file": str(auth)},
+        "mcp_tokens": {"lab": {"token": {"file": str(token)}}},
+        "mcp_servers": {"lab": {"url": "http://10.1.10.1/mcp", "auth": "oauth"}},
+    }
+    agent = make_agent(hermes=hermes)
+    found = plan(agent, GuestFacts())
+    files = {entry.path: entry for entry in found.entries}
+    assert files["/opt/hermes/data/auth.json"].mode == 0o600
+    assert files["/opt/hermes/data/mcp-tokens"].mode == 0o700
+    facts = carried_out(agent, GuestFacts(), found)
+    refreshed = rewritten(facts, "home:mcp-tokens/lab.json", b"refreshed")
+    refreshed = replace(refreshed, tree={**refreshed.tree, "home:auth.json": seen(b"refreshed", 0o600)})
+    assert pending(plan(agent, refreshed).changes) == ()
+    forced = make_agent(hermes={**hermes, "auth_file_force_overwrite": True})
+    again = plan(forced, refreshed)
+    assert "/opt/hermes/data/auth.json" in subjects(again)
+    # Once for each content: what the agent made of it since then stays.
+    facts = carried_out(forced, refreshed, again)
+    facts = replace(facts, tree={**facts.tree, "home:auth.json": seen(b"refreshed anew", 0o600)})
+    assert pending(plan(forced, facts).changes) == ()
+    # No longer declared, it is the agent's, and never taken away.
+    assert not any(entry.kind == "gone" for entry in plan(make_agent(), facts).entries)
+
+
+def test_a_variable_that_nothing_defines_stops_the_run(make_agent: Any) -> None:
+    hermes = {"settings": {"tool": {"url": "http://x/${WHERE}"}}}
+    with pytest.raises(UsageError, match=r"tool\.url: \$\{WHERE\}"):
+        plan(make_agent(hermes=hermes), GuestFacts())
+    facts = GuestFacts(files={"env": File(10000, 10000, 0o600, "regular file", b"WHERE=here\n")})
+    plan(make_agent(hermes=hermes), facts)  # somebody put it into the guest's own file
+    plan(make_agent(hermes={**hermes, "environment": {"WHERE": "here"}}), GuestFacts())
+
+
+def test_a_key_that_left_the_inventory_goes_unless_it_was_changed(make_agent: Any) -> None:
+    facts = settled(make_agent(hermes={"settings": {"a": 1, "b": 2}, "environment": {"FOO": "bar"}}))
+    text = (facts.content("config") or b"").replace(b"b: 2", b"b: 3")
+    config = File(10000, 10000, 0o640, "regular file", text)
+    found = plan(
+        make_agent(), rewritten(replace(facts, files={**facts.files, "config": config}), "home:config.yaml", text)
+    )
+    assert "config.yaml: a" in subjects(found) and ".env: FOO" in subjects(found)
+    assert "config.yaml: b" not in subjects(found)
+    assert found.notes == ("config.yaml: b is no longer in the inventory, but was changed since: it stays",)
+
+
+def test_a_memory_that_somebody_broke_is_none(make_agent: Any) -> None:
+    facts = settled(make_agent(hermes={"settings": {"a": 1}}))
+    broken = {name: File(10000, 10000, 0o640, "regular file", b"{[\n") for name in ("last-config.yaml", "last-files")}
+    found = plan(make_agent(), replace(facts, files={**facts.files, **broken}))
+    assert "config.yaml: a" not in subjects(found)
+    assert any("cannot be read" in note for note in found.notes)
+
+
+def test_a_config_file_is_put_there_as_it_is(make_agent: Any, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("# mine\nmodel: {default: x}\n")
+    agent = make_agent(hermes={"config_file": str(file)})
+    facts = settled(agent, settled(make_agent()))
+    assert facts.content("config") == file.read_bytes()
+    assert plan(agent, facts).changes == ()
+
+
+def test_no_secret_is_remembered_or_shown(make_agent: Any) -> None:
+    found = plan(make_agent(), GuestFacts())
+    shown = repr(found) + "".join(str(change) for change in found.changes)
+    remembered = b"".join(e.content or b"" for e in found.entries if "/.proxhermes/" in e.path)
+    assert "sk-the-key" not in shown and b"sk-the-key" not in remembered and b"fresh-key" not in remembered
+    assert b"${LITELLM_API_KEY}" in remembered
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="\\"), min_size=1).map(
+            "home:x".__add__
+        ),
+        st.binary(max_size=9).map(sha256),
+    )
+)
+def test_what_is_remembered_is_read_back(installed: dict[str, str]) -> None:
+    assert documents.read(documents.render(installed)) == installed
+
+
+def test_no_path_breaks_out_of_its_line() -> None:
+    with pytest.raises(ValueError, match="no path"):
+        bundle([Entry("/data/a\nfile\t0777\troot\tany\t-\t/etc/x", "file")])
