@@ -11,6 +11,7 @@
 # shellcheck disable=SC2154 # agent.sh and package.sh assign these names
 
 versions=$project/versions
+surroundings=/etc/environment
 
 # package_python FOLDER: an environment with pip in it, which takes its Python from this system. venv refuses a link, and
 # writes its own path down where nobody looks: into what a shell would read in, and into a remark.
@@ -29,7 +30,7 @@ package_surroundings() {
   HOME=/root TMPDIR=$versions/.building.tmp PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1
   GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND='ssh -o BatchMode=yes'
   export HOME TMPDIR PIP_NO_INPUT PIP_DISABLE_PIP_VERSION_CHECK GIT_TERMINAL_PROMPT GIT_SSH_COMMAND
-  [ -r /etc/environment ] || return 0
+  [ -r "$surroundings" ] || return 0
   while IFS= read -r line; do
     name=${line%%=*} value=${line#*=}
     case ${name#export } in
@@ -42,7 +43,7 @@ package_surroundings() {
       \"*\" | \'*\') value=${value#?} value=${value%?} ;;
     esac
     export "${name#export }=$value"
-  done </etc/environment
+  done <"$surroundings"
 }
 
 # Leaves nothing of a version that did not get its name.
