@@ -1,9 +1,10 @@
-"""What the mock model answers: pure, from the conversation it is shown. It knows five moves and no more.
+"""What the mock model answers: pure, from the conversation it is shown. It knows six moves and no more.
 
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
 - "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
 - "Call the tool NAME with {JSON}"  ->  that call, if the tool was offered, likewise
+- "Quote the line with WORD"  ->  the first line of its instructions (the system's messages) that has the word
 - anything else  ->  pong
 """
 
@@ -28,6 +29,7 @@ _RUN = re.compile(
     re.IGNORECASE,
 )
 _CALL = re.compile(r"\bcall\s+the\s+tool\s+[\"'`]?(?P<name>[A-Za-z0-9_.\-]+)[\"'`]?\s+with\s+(?=\{)", re.IGNORECASE)
+_QUOTE = re.compile(r"\bquote\s+the\s+line\s+with\s+[\"'`]?(?P<word>[A-Za-z0-9_-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,21 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     word = exactly[1].rstrip(".") if exactly else ""
     call = _wanted_call(prompt, {name(tool) for tool in tools})
     if call is None:
-        return Reply(word or "pong")
+        wanted = _QUOTE.search(prompt)
+        return Reply(_line(messages, wanted["word"]) if wanted else word or "pong")
     results = [content(message) for message in later if message.get("role") == "tool"]
     if not results:
         return Reply(tool=call) if call.name else Reply("I was offered no tool for that.")
     if failed(results[-1]):
         return Reply(f"The tool failed: {results[-1][:300]}")
     return Reply(word or f"Done. The tool said: {results[-1][:300]}")
+
+
+def _line(messages: Sequence[Mapping[str, Any]], word: str) -> str:
+    """The first line of the instructions that has `word` in it."""
+    instructions = "\n".join(content(message) for message in messages if message.get("role") == "system")
+    found = (line.strip() for line in instructions.splitlines() if word in line)
+    return next(found, "No line that I was given has that.")
 
 
 def failed(result: str) -> bool:

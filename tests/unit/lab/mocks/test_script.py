@@ -30,6 +30,8 @@ def result(**answer: object) -> dict[str, Any]:
         ("Reply with exactly: PROOF-1a2b", "PROOF-1a2b"),
         ("reply with exactly 'x_y.z'.", "x_y.z"),
         ("write a poem", "pong"),
+        ("Quote the line with NOT-THIS.", "Reply with exactly: NOT-THIS"),
+        ("Quote the line with ELSE", "No line that I was given has that."),
         ("", "pong"),
     ],
 )
