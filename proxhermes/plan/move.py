@@ -41,7 +41,7 @@ def plan_move(agent: Agent, facts: GuestFacts) -> Move:
     retire = present if present.service != wanted.service else None
     if retire:
         before, after = (_name(each) for each in (present, wanted))
-        changes.append(_change("runtime", before, f"{after} (the old service ends and is removed)"))
+        changes.append(_change("runtime", before, f"{after}: the old service ends and is removed"))
         if present.type == "persistent":
             changes.append(_change("runtime: what the agent installed into its container", present.type, None))
     moves = _moves(present, wanted)
@@ -89,7 +89,7 @@ def _refuse_full(agent: Agent, old: str, new: str, now: str, facts: GuestFacts) 
 
 
 def _name(each: Placement) -> str:
-    return f"{each.type} under {each.engine}" if each.engine else each.type
+    return each.type if each.engine in ("", "docker") else f"{each.type} ({each.engine})"
 
 
 def _change(subject: str, before: str | None, after: str | None) -> Change:

@@ -50,7 +50,7 @@ def test_from_docker_to_native_the_home_moves_and_what_is_in_it_follows(make_age
     assert move.retire is not None
     assert move.retire.service == ("docker", "docker")
     assert told(move) == [
-        ("runtime", "native (the old service ends and is removed)"),
+        ("runtime", "native: the old service ends and is removed"),
         ("HERMES_HOME", f"{STATE}/.hermes (moved)"),
         ("HOME", f"{STATE}/home (moved)"),
     ]
@@ -73,7 +73,7 @@ def test_between_types_with_the_same_folders_the_service_alone_changes(make_agen
 def test_another_engine_takes_over_and_nothing_moves(make_agent: Any) -> None:
     move = plan_move(make_agent(runtime={"engine": "podman"}), remembered(make_agent()))
     assert move.moves == ()
-    assert told(move) == [("runtime", "docker under podman (the old service ends and is removed)")]
+    assert told(move) == [("runtime", "docker (podman): the old service ends and is removed")]
 
 
 def test_another_state_dir_moves_the_folders_and_keeps_the_service(make_agent: Any) -> None:

@@ -1,0 +1,94 @@
+"""An agent that goes over to another runtime: one home, one gateway, and nothing lost, wherever the run was killed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Operator, agent
+
+VMID = 163
+DATA = "/opt/hermes/data"
+STATE = "/var/lib/hermes"
+PLACES = {
+    "docker": {"home": DATA, "user_home": f"{DATA}/home", "workspace": f"{DATA}/workspace"},
+    "native": {"home": f"{STATE}/.hermes", "user_home": f"{STATE}/home", "workspace": f"{STATE}/workspace"},
+}
+GATEWAYS = "ps -eo args | grep -c '[h]ermes gateway run' || :"
+
+
+@pytest.fixture(scope="module")
+def traveller(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator with an agent under Docker, which has something of its own in each of its folders."""
+    someone = Operator(lab, tmp_path_factory.mktemp("runtimes"))
+    write(someone, "docker")
+    someone.run("up", "--no-verify")
+    for name, folder in PLACES["docker"].items():
+        as_agent = "setpriv --reuid 10000 --regid 10000 --clear-groups"
+        guest(someone, f"{as_agent} sh -c 'echo my own >{folder}/kept-{name}'")
+    yield someone
+    someone.run("destroy", str(VMID), "--yes", "--purge-data", "--yes-purge-data", code=None)
+
+
+def write(operator: Operator, kind: str, **options: Any) -> None:
+    operator.write(lambda document: mine(document, kind, options))
+
+
+def mine(document: dict[str, Any], kind: str, options: dict[str, Any]) -> None:
+    agent(document, VMID, messaging={}, runtime={"type": kind, **options})
+
+
+def guest(operator: Operator, script: str, *, check: bool = True) -> str:
+    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+
+
+def changes(operator: Operator) -> list[str]:
+    (result,) = operator.json("bootstrap")["agents"]
+    return [change["subject"] for change in result["changes"]]
+
+
+def settled(operator: Operator, kind: str) -> None:
+    """All is where it should be, once, and the next run finds nothing to do."""
+    for name, folder in PLACES[kind].items():
+        assert guest(operator, f"cat {folder}/kept-{name}") == "my own\n"
+        assert guest(operator, f"stat -c %u:%g {folder}").strip() == "10000:10000"
+    for other in PLACES.keys() - {kind}:
+        assert guest(operator, f"test -e {PLACES[other]['home']} || echo gone").strip() == "gone"
+    assert guest(operator, f"test -e {PLACES[kind]['home']}/state.db && echo there").strip() == "there"
+    assert guest(operator, GATEWAYS).strip() == "1"
+    assert changes(operator) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [("native", f"test -e {STATE}/.hermes"), ("docker", f"test ! -e {STATE}/.hermes")],
+    ids=["to native", "and back"],
+)
+def test_a_move_that_was_killed_goes_on(traveller: Operator, kind: str, moment: str) -> None:
+    write(traveller, kind)
+    run = traveller.start("bootstrap")
+    deadline = time.monotonic() + 300
+    while guest(traveller, f"{moment} && echo now || :").strip() != "now":
+        assert time.monotonic() < deadline, "the home did not move"
+        assert run.poll() is None, "".join(run.communicate())
+    guest(traveller, "pkill -KILL -f '[g]uest-hermes.sh' || :")
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    changes(traveller)
+    settled(traveller, kind)
+    other = {"docker": "systemctl is-enabled hermes-agent.service", "native": "docker inspect hermes"}[kind]
+    assert guest(traveller, f"{other} >/dev/null 2>&1 && echo there || echo gone").strip() == "gone"
+
+
+def test_two_homes_are_refused_and_the_agent_goes_on(traveller: Operator) -> None:
+    guest(traveller, f"mkdir -p {STATE}/.hermes; echo another >{STATE}/.hermes/SOUL.md")
+    write(traveller, "native")
+    done = traveller.run("bootstrap", code=1)
+    assert f"{STATE}/.hermes is there already" in done.stderr
+    assert guest(traveller, GATEWAYS).strip() == "1"
+    guest(traveller, f"rm -r {STATE}/.hermes")
+    write(traveller, "docker")
+    settled(traveller, "docker")
