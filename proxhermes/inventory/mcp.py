@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from proxhermes.inventory.fields import EnvValue, HttpUrl, Model, VariableName, mistake
+from proxhermes.inventory.fields import EnvValue, Model, VariableName, mistake
+
+
+def _url(value: str) -> str:
+    """An address as Hermes takes it, unchanged: a slash at its end, a query may matter to the server."""
+    allowed = "http://HOST[:PORT]/PATH or https://…"
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise mistake("this is not a URL", allowed) from None
+    if url.username is not None or url.password is not None:
+        raise mistake("a URL here carries no user and password", 'headers: {Authorization: "Basic ${NAME}"}')
+    if url.scheme not in ("http", "https") or not url.hostname or re.search(r"\s", value):
+        raise mistake("this is not a URL of the kind http or https", allowed)  # not repeated: it may hold a token
+    return value
+
+
+def _header(value: str) -> str:
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or value != value.strip():
+        raise mistake("a header's value is one line, without blanks around it", 'as in "Bearer ${NAME}"')
+    return value
+
+
+Url = Annotated[str, AfterValidator(_url)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderValue = Annotated[str, AfterValidator(_header)]
 
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 PositiveSeconds = Annotated[int, Field(ge=1)]
@@ -18,6 +46,12 @@ class Tools(Model):
 
     include: Texts = Field(default=(), description="These tools alone.")
     exclude: Texts = Field(default=(), description="All tools but these.")
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if self.include and self.exclude:  # Hermes 0.19 would look at `include` alone, and hide nothing
+            raise mistake("`exclude` means nothing beside `include`", "one of the two")
+        return self
 
 
 class Sampling(Model):
@@ -41,8 +75,8 @@ class McpServer(Model):
     env: Mapping[VariableName, EnvValue] = Field(
         default_factory=dict, description="Its environment; `${NAME}` stands for a line of .env."
     )
-    url: HttpUrl | None = Field(default=None, description="Address of a server over HTTP.")
-    headers: Mapping[str, str] = Field(
+    url: Url | None = Field(default=None, description="Address of a server over HTTP.")
+    headers: Mapping[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Headers of each request; `${NAME}` stands for a line of .env."
     )
     auth: Literal["oauth"] | None = Field(

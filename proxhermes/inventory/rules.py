@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Final
 
-from proxhermes.inventory import hermes_rules, runtime_rules
+from proxhermes.inventory import hermes_rules, mcp_rules, runtime_rules
 from proxhermes.inventory.fields import LABEL
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
 from proxhermes.inventory.mounts import GUEST_SHARED, inside
@@ -36,6 +36,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     _folders_of_their_own(agents, report)
     _addresses_of_their_own(agents, report)
     hermes_rules.check(agents, report)
+    mcp_rules.check(agents, report)
     runtime_rules.check(agents, report)
     _warn(nodes, agents, report)
 

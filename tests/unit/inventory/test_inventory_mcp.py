@@ -1,0 +1,65 @@
+"""MCP servers in the inventory: what is refused, with the line, and what passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import SMALLEST
+
+SERVERS = SMALLEST + "    hermes:\n      mcp_servers:\n"
+
+
+def servers(*lines: str) -> str:
+    return SERVERS + "".join(f"        {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('a: {url: https://x/mcp, headers: {Authorization: "Bearer abc"}}', "the header Authorization is a secret"),
+        ("a: {url: https://x/mcp, headers: {X-Api-Key: abc}}", "the header X-Api-Key is a secret"),
+        ("a: {url: https://x/mcp, headers: {X-Custom-Token: abc}}", "the header X-Custom-Token is a secret"),
+        ("a: {command: x, env: {GITHUB_TOKEN: ghp_1}}", "GITHUB_TOKEN is a secret"),
+        ("a: {command: x, args: [--api-key=abc]}", "the value of --api-key is a secret"),
+        ("a: {command: x, args: [--token, abc]}", "the value of --token is a secret"),
+        ('a: {command: x, args: [--header, "Authorization: Bearer abc"]}', "the header Authorization is a secret"),
+        ("a: {url: 'https://x/mcp?api_key=abc'}", "`api_key` in the address is a secret"),
+        ("a: {command: x, url: https://x/mcp}", "exactly one transport"),
+        ("a: {enabled: true}", "exactly one transport"),
+        ("a: {command: x, headers: {A: b}}", "`headers` means nothing beside `command`"),
+        ("a: {command: x, auth: oauth}", "`auth` means nothing beside `command`"),
+        ("a: {url: https://x/mcp, args: [b]}", "`args` means nothing beside `url`"),
+        ("a: {url: https://x/mcp, env: {B: c}}", "`env` means nothing beside `url`"),
+        ("a: {url: https://u:p@x/mcp}", "no user and password"),
+        ("a: {url: ftp://x/mcp}", "not a URL of the kind"),
+        ("a: {url: 'https:///mcp'}", "not a URL of the kind"),
+        ("a: {url: https://x/mcp, headers: {'A B': c}}", "headers"),
+        ('a: {url: https://x/mcp, headers: {A: "b\\r\\nC: d"}}', "one line"),
+        ("a: {command: x, tools: {include: [b], exclude: [c]}}", "`exclude` means nothing beside `include`"),
+        ("a: {command: x, timeout: 0}", "timeout"),
+        ("a: {command: x, sampling: {log_level: loud}}", "log_level"),
+        ("a: {command: x, auth: basic}", "auth"),
+    ],
+)
+def test_refused(problems: Any, line: str, words: str) -> None:
+    (found,) = problems(servers("fine: {command: y}", line))
+    assert words in str(found)
+    assert found.line == SERVERS.count("\n") + 2
+    assert "abc" not in str(found)
+
+
+def test_two_servers_that_hermes_takes_for_one(problems: Any) -> None:
+    (found,) = problems(servers("a.b: {command: x}", "a-b: {command: y}"))
+    assert "to Hermes, a-b and a.b are both called a_b" in str(found)
+
+
+def test_what_passes(read: Any) -> None:
+    text = servers(
+        '"on": {url: "https://x/mcp/?key=${KEY}", headers: {Authorization: "Bearer ${T}", X-Org: me}}',
+        '"off": {command: x, args: [--token, "${T}", --api-key, --verbose, "-e", A=b], env: {API_KEY: "${T}", N: 5}}',
+    )
+    found = read(text).agents[118].hermes.mcp_servers
+    assert list(found) == ["on", "off"], "names, though a reader of YAML 1.1 would take them for booleans"
+    assert found["on"].url == "https://x/mcp/?key=${KEY}", "unchanged: a slash at the end may matter"
+    assert found["off"].env == {"API_KEY": "${T}", "N": "5"}
