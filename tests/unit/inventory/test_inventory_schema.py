@@ -80,10 +80,10 @@ agents:
       mcp_tokens: {lab: {token: lab.json, client: {file: c.json}}}
       mcp_servers:
         lab: {url: http://10.1.10.1:9000/mcp, headers: {Authorization: "Bearer ${C}"}, auth: oauth, enabled: false,
-              timeout: 9, connect_timeout: 3, tools: {include: [a], exclude: [b]},
+              timeout: 9, connect_timeout: 3, tools: {include: [a]},
               sampling: {enabled: true, model: m, max_tokens_cap: 9, timeout: 9, max_rpm: 2, max_tool_rounds: 0,
                          allowed_models: [m], log_level: debug}}
-        stdio: {command: npx, args: [-y, server], env: {A: b}}
+        stdio: {command: npx, args: [-y, server], env: {A: b}, tools: {exclude: [b]}}
       terminal: {backend: local, timeout: 60, env_passthrough: [C], home_mode: real, persistent_shell: false,
                  auto_source_bashrc: false, shell_init_files: [/data/env.sh]}
       settings: {agent: {max_turns: 60}, list: [1, two, null, 2.5]}
