@@ -6,14 +6,21 @@
 rt_inspect() { "$engine" container inspect "$container" --format "$1" 2>/dev/null || true; }
 rt_compose() { (cd "$project" && "$engine" compose "$@"); }
 
-rt_prepare() {
+# What a runtime with more to it than its container does otherwise, and what compose is told of making that anew.
+rt_prepare() { compose_prepare; }
+rt_files() { compose_files; }
+rt_facts() { compose_facts; }
+rt_retire() { compose_retire; }
+rt_recreate() { :; }
+
+compose_prepare() {
   "$engine" image inspect "$image" >/dev/null 2>&1 && return 0
   echo "pulling $image"
   "$engine" pull "$image" || fail "the image $image could not be pulled"
   echo "changed: image $image: pulled"
 }
 
-rt_files() {
+compose_files() {
   if [ -f "$here/compose.yaml" ]; then place "$here/compose.yaml" "$project/compose.yaml" 0644; fi
 }
 
@@ -37,7 +44,8 @@ rt_start() {
   if [ "$(rt_status)" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
   before=$(rt_inspect '{{.Id}} {{.State.StartedAt}}')
   if [ "$1" = up ] || [ "$(rt_status)" != running ]; then
-    rt_compose --ansi never --progress plain up -d --no-build 2>"$here/compose.log" || {
+    # shellcheck disable=SC2046 # no option or one
+    rt_compose --ansi never --progress plain up -d --no-build $(rt_recreate) 2>"$here/compose.log" || {
       cat "$here/compose.log" >&2
       fail 'compose could not start the agent'
     }
@@ -59,7 +67,7 @@ rt_stop() {
   [ -z "$(rt_inspect '{{.Id}}')" ] || "$engine" container stop -t 30 "$container" >/dev/null
 }
 
-rt_retire() {
+compose_retire() {
   rt_stop
   if [ -n "$(rt_inspect '{{.Id}}')" ]; then
     "$engine" container rm -f "$container" >/dev/null
@@ -90,7 +98,7 @@ rt_words() {
   "$engine" logs --tail 12 "$container" 2>&1 || true
 }
 
-rt_facts() {
+compose_facts() {
   have "$engine" || return 0
   fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
   found=$(rt_inspect 'container.id={{.Id}}

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 _SHARED: Final = ("guest-common.sh", "guest-call.sh")
 _RUNTIMES: Final = {
     "docker": ("guest-runtime-compose.sh",),
-    "persistent": ("guest-runtime-compose.sh",),
+    "persistent": (
+        *("guest-package.sh", "guest-closure.sh"),
+        *("guest-runtime-compose.sh", "guest-runtime-persistent.sh"),
+    ),
     "native": ("guest-package.sh", "guest-runtime-native.sh"),
 }
 """By the type of a runtime, the scripts whose functions make it up; a later one goes before an earlier one."""
+_BESIDE: Final = {"persistent": ("persistent-entrypoint.sh",)}
+"""By the type of a runtime, what its functions put into the guest or compare with what is there."""
 RUNTIME: Final = "runtime.sh"
 
 
@@ -26,6 +31,7 @@ def frame(agent: Agent, *entries: str) -> Bundle:
     bundle = {name: (script(name), 0o700) for name in (*_SHARED, *entries)}
     bundle[assignments.NAME] = (assignments.render(assignments.assignments(agent)), 0o600)
     bundle[RUNTIME] = (functions(agent.runtime.type), 0o600)
+    bundle |= {name: (script(name), 0o600) for name in _BESIDE.get(agent.runtime.type, ())}
     return bundle
 
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import yaml
 
-from proxhermes.hermes import layout, managed, podman, ports
+from proxhermes.hermes import layout, managed, persistent, podman, ports
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import merged
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime import ContainedRuntime, Healthcheck, NativeRuntime
+from proxhermes.inventory.runtime import ContainedRuntime, DockerRuntime, Healthcheck, NativeRuntime, PersistentRuntime
 
 NAME: Final = "compose.yaml"
 API_PORT: Final = 8642
@@ -46,6 +46,8 @@ def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
         "volumes": [*_volumes(agent), *(_extra(written) for written in runtime.extra_volumes)],
         "healthcheck": _healthcheck(runtime.healthcheck, api_port),
     }
+    if isinstance(runtime, PersistentRuntime):
+        service = {key: value for key, value in merged(service, persistent.service(agent)).items() if value is not None}
     if runtime.network == "host":
         service["network_mode"] = "host"
     if runtime.ports:
@@ -72,7 +74,7 @@ def command(runtime: ContainedRuntime) -> list[str]:
 
 def supervised(agent: Agent) -> bool:
     """Whether the image's own supervisor runs the gateway, if it has one."""
-    return isinstance(agent.runtime, NativeRuntime) or _UNSUPERVISED not in command(agent.runtime)
+    return not isinstance(agent.runtime, DockerRuntime) or _UNSUPERVISED not in command(agent.runtime)
 
 
 def folders(agent: Agent) -> tuple[str, ...]:
@@ -151,7 +153,10 @@ def _environment(agent: Agent) -> dict[str, str]:
 
 def _volumes(agent: Agent) -> list[dict[str, Any]]:
     # A folder that is not there is an error, not a new folder on the container's root disk.
-    volumes = [_volume(layout.home(agent), layout.CONTAINER_HOME)]
+    if isinstance(agent.runtime, PersistentRuntime):
+        volumes = [_volume(path, path, read_only=only) for path, only in persistent.folders(agent)]
+    else:
+        volumes = [_volume(layout.home(agent), layout.CONTAINER_HOME)]
     return volumes + [_volume(mount.guest, mount.guest, read_only=mount.read_only) for mount in agent.mounts]
 
 

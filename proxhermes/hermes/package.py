@@ -149,7 +149,7 @@ def build_packages(agent: Agent) -> tuple[str, ...]:
         return ()
     git = ("git",) if runtime.package.git else ()
     if isinstance(runtime, PersistentRuntime):
-        return ("ca-certificates", "curl", "python3-venv", *git)
+        return ("ca-certificates", "curl", "patchelf", "python3-venv", *git)
     # git and ripgrep: what the agent's own tools call (its file search, its skills), as in the official image.
     wanted = ("ca-certificates", "curl", "git", "python3-venv", "ripgrep", *runtime.extra_packages)
     return tuple(dict.fromkeys(wanted))

@@ -24,15 +24,16 @@ Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
 
 def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> Found:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
-    _refuse_foreign(agent, facts.container)
-    _refuse_missing(agent, facts)
+    refuse_foreign(agent, facts.container)
+    refuse_missing(agent, facts)
     text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
-    changes, content = _file(facts, text)
+    changes, content = compose_file(facts, text)
     changes += _container(agent, facts, max(so_far, worst(changes)))
     return tuple(changes), {} if content is None else {compose.NAME: content}, ()
 
 
-def _refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
+def refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
+    """Raises Refused for a container of the agent's name that proxhermes did not make."""
     if container and (container.project, container.folder) != (layout.CONTAINER, layout.folder(agent)):
         made = f"compose project {container.project!r} in {container.folder}" if container.project else "docker run"
         raise Refused(
@@ -41,7 +42,7 @@ def _refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
         )
 
 
-def _refuse_missing(agent: Agent, facts: GuestFacts) -> None:
+def refuse_missing(agent: Agent, facts: GuestFacts) -> None:
     """A volume's folder that is not there would stop the start, after the old container has ended."""
     missing = [path for path in compose.folders(agent) if facts.places.get(path) is Place.NOTHING]
     if missing:
@@ -51,16 +52,18 @@ def _refuse_missing(agent: Agent, facts: GuestFacts) -> None:
         )
 
 
-def _file(facts: GuestFacts, text: str) -> tuple[list[Change], bytes | None]:
-    """The changes of compose.yaml, and its new content if it has to be written."""
+def compose_file(
+    facts: GuestFacts, text: str, effect: Effect = Effect.RECREATE_SERVICE
+) -> tuple[list[Change], bytes | None]:
+    """The changes of compose.yaml, each with `effect`, and its new content if it has to be written."""
     content = facts.readable("compose", compose.NAME)
     if content is None:
-        return [_change(compose.NAME, None, "written", Effect.RECREATE_SERVICE)], text.encode()
+        return [_change(compose.NAME, None, "written", effect)], text.encode()
     if content.decode() == text:
         return [], None
     before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
     changes = [
-        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), Effect.RECREATE_SERVICE)
+        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), effect)
         for path in dict.fromkeys([*after, *before])
         if before.get(path) != after.get(path)
     ]

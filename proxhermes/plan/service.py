@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from proxhermes.facts.guest import GuestFacts, Service
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime import NativeRuntime
+from proxhermes.inventory.runtime import NativeRuntime, PersistentRuntime
 from proxhermes.plan.compose import plan_compose
 from proxhermes.plan.model import Change, Effect
 from proxhermes.plan.move import Move
 from proxhermes.plan.native import plan_native
+from proxhermes.plan.persistent import plan_persistent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,14 @@ def plan_service(
 ) -> ServicePlan:
     """The difference between the service that is wanted and the one that is.
 
-    so_far: what the other changes ask for already. wheel: of the agent's code, if it comes from one. Raises Refused for a service of that name that is not ours,
-    UnusableFile for a file of ours that somebody broke.
+    so_far: what the other changes ask for already. wheel: of the agent's code, if it comes from one. Raises Refused for
+    a service of that name that is not ours, UnusableFile for a file of ours that somebody broke.
     """
     if move.retire:  # it is going to be taken away with all that it consists of
-        gone = {name: file for name, file in facts.files.items() if name not in ("compose", "unit", "pending")}
+        gone = {name: file for name, file in facts.files.items() if name not in ("compose", "unit", "layer", "pending")}
         facts = replace(facts, container=None, service=Service(facts=facts.service.facts), files=gone)
     if isinstance(agent.runtime, NativeRuntime):
         return ServicePlan(*plan_native(agent, facts, so_far, wheel))
+    if isinstance(agent.runtime, PersistentRuntime):
+        return ServicePlan(*plan_persistent(agent, facts, so_far, wheel))
     return ServicePlan(*plan_compose(agent, facts, so_far))

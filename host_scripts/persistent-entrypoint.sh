@@ -1,0 +1,197 @@
+#!/bin/sh
+# Begins in the container of a `persistent` agent, as its root, at each start; any image that has a /bin/sh will do.
+#
+#   entrypoint            make the user, provision the tools once, set the rights, and become the gateway
+#   entrypoint exec ARGV  run something as the agent, with its environment
+#   entrypoint health     end well if the gateway's own API does
+#
+# Beside it lie `environment` (shell: what the inventory says of this agent) and what the system around the container
+# knows of its network: apt.conf, pip.conf, ca/*.crt. All of it is mounted, so none of it makes a new container.
+# shellcheck disable=SC2154 # `environment` assigns the agent's names
+set -u
+
+folder=${0%/*}
+kept=${PROXHERMES_LAYER:-/var/lib/proxhermes} # in the layer: what was provisioned into it, or why not
+# shellcheck source=/dev/null
+. "$folder/environment" || exit 1
+
+say() { echo "proxhermes: $*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# entry FILE NUMBER: the name that has this number in /etc/passwd or /etc/group. Not every image has getent.
+entry() {
+  while IFS=: read -r name _ number _; do
+    if [ "$number" = "$2" ]; then
+      echo "$name"
+      return 0
+    fi
+  done <"/etc/$1"
+}
+
+# free FILE: a name that nobody has.
+free() {
+  if grep -q '^hermes:' "/etc/$1" 2>/dev/null; then echo "hermes-$agent_uid"; else echo hermes; fi
+}
+
+# The user and group that have the agent's numbers, whatever they are called; made where there are none.
+identify() {
+  [ -e /etc/passwd ] || echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd
+  [ -e /etc/group ] || echo 'root:x:0:' >/etc/group
+  if [ -z "$(entry group "$agent_gid")" ]; then
+    name=$(free group)
+    if have groupadd; then
+      groupadd -g "$agent_gid" "$name"
+    elif ! { have addgroup && addgroup -g "$agent_gid" "$name" 2>/dev/null; }; then
+      echo "$name:x:$agent_gid:" >>/etc/group
+    fi
+  fi
+  if [ -z "$(entry passwd "$agent_uid")" ]; then
+    name=$(free passwd) shell=/bin/sh
+    [ ! -x /bin/bash ] || shell=/bin/bash
+    if have useradd; then
+      useradd -u "$agent_uid" -g "$agent_gid" -M -N -d "$HOME" -s "$shell" "$name" 2>/dev/null
+    elif have adduser; then
+      adduser -u "$agent_uid" -D -H -h "$HOME" -s "$shell" -G "$(entry group "$agent_gid")" "$name" 2>/dev/null
+    fi
+    [ -n "$(entry passwd "$agent_uid")" ] || echo "$name:x:$agent_uid:$agent_gid::$HOME:$shell" >>/etc/passwd
+  fi
+}
+
+# What only the agent may own, and only where somebody else does: a start must not touch every file that there is.
+rights() {
+  for place in "$HERMES_HOME" "$HOME" "$agent_workspace"; do
+    [ -d "$place" ] || mkdir -p "$place" || return 1
+    find "$place" -xdev ! -user "$agent_uid" -exec chown -h "$agent_uid:$agent_gid" {} + || return 1
+    chmod 0750 "$place" || return 1
+  done
+}
+
+# As the agent, in this environment. Never returns.
+become() {
+  user=$(entry passwd "$agent_uid")
+  USER=$user LOGNAME=$user
+  export USER LOGNAME
+  # busybox has a setpriv, too, which changes no user.
+  if setpriv --reuid "$agent_uid" --regid "$agent_gid" --init-groups true 2>/dev/null; then
+    exec setpriv --reuid "$agent_uid" --regid "$agent_gid" --init-groups "$@"
+  elif have su && su -s /bin/sh "$user" -c : 2>/dev/null; then
+    # It sets HOME to what /etc/passwd says, which for a user of the image's own is another.
+    # shellcheck disable=SC2016
+    exec su -s /bin/sh "$user" -c 'HOME=$1 && export HOME && shift && exec "$@"' -- sh "$HOME" "$@"
+  elif [ "$agent_allow_root" = yes ]; then
+    say 'neither setpriv nor su can give up the rights of root in this image: running as root, as runtime.allow_root says'
+    HERMES_ALLOW_ROOT_GATEWAY=1
+    export HERMES_ALLOW_ROOT_GATEWAY
+    exec "$@"
+  fi
+  say 'neither setpriv nor su can give up the rights of root in this image; runtime.allow_root: true runs the agent as root'
+  exit 1
+}
+
+# What the agent runs finds its own tools first, then the image's, and the agent's own code last.
+surroundings() {
+  PATH=$HOME/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$agent_code/bin
+  NPM_CONFIG_PREFIX=$HOME/.local # `npm install -g` without sudo
+  LANG=${LANG:-C.UTF-8}
+  HERMES_DISABLE_LAZY_INSTALLS=1 # its code is read-only
+  export PATH NPM_CONFIG_PREFIX LANG HERMES_DISABLE_LAZY_INSTALLS
+  if [ -x "$HOME/.venv/bin/python" ]; then
+    VIRTUAL_ENV=$HOME/.venv PATH=$HOME/.venv/bin:$PATH
+    export VIRTUAL_ENV
+  fi
+  bundle=/etc/ssl/certs/ca-certificates.crt
+  if [ ! -s "$bundle" ]; then
+    bundle=$agent_code/python/ca-certificates.crt
+  elif ls "$folder"/ca/*.crt >/dev/null 2>&1; then
+    # These bring certificates of their own, and do not know those of this place.
+    PIP_CERT=$bundle REQUESTS_CA_BUNDLE=$bundle NODE_EXTRA_CA_CERTS=$bundle
+    export PIP_CERT REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS
+  fi
+  SSL_CERT_FILE=$bundle
+  export SSL_CERT_FILE
+}
+
+apt() {
+  DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
+    -o Acquire::https::Timeout=30 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold "$@"
+}
+
+# What was cut off in the middle of dpkg is finished first.
+packages() {
+  [ ! -f "$folder/apt.conf" ] || cp "$folder/apt.conf" /etc/apt/apt.conf.d/90proxhermes || return 1
+  dpkg --configure -a --force-confold || return 1
+  apt update || return 1
+  # shellcheck disable=SC2086 # one word a package
+  apt install -y --no-install-recommends $agent_packages || return 1
+  apt clean
+  if ls "$folder"/ca/*.crt >/dev/null 2>&1; then
+    mkdir -p /usr/local/share/ca-certificates/proxhermes
+    cp "$folder"/ca/*.crt /usr/local/share/ca-certificates/proxhermes/ && update-ca-certificates || return 1
+  fi
+  mkdir -p /etc/sudoers.d
+  echo "#$agent_uid ALL=(ALL:ALL) NOPASSWD:ALL" >"$kept/sudoers" && chmod 0440 "$kept/sudoers" &&
+    mv "$kept/sudoers" /etc/sudoers.d/proxhermes
+}
+
+# A Python environment of the agent's own, with pip and uv. It is in the agent's home, which outlives the layer: one
+# that was made from another Python is laid aside, and not thrown away.
+python_environment() {
+  if [ -f "$folder/pip.conf" ] && [ ! -e /etc/pip.conf ]; then cp "$folder/pip.conf" /etc/pip.conf || return 1; fi
+  # shellcheck disable=SC2016
+  (become sh -c '
+    cd "$HOME" || exit 1
+    is=$(sed -n "s/^version *= *\([0-9]*\.[0-9]*\).*/\1/p" .venv/pyvenv.cfg 2>/dev/null)
+    now=$(/usr/bin/python3 -c "import sys; print(\"%d.%d\" % sys.version_info[:2])") || exit 1
+    if [ -e .venv ] && [ "$is" != "$now" ]; then
+      echo "proxhermes: ~/.venv is of Python ${is:-unknown}, and this image has $now: laid aside as ~/.venv-${is:-unknown}"
+      rm -rf ".venv-${is:-unknown}"
+      mv .venv ".venv-${is:-unknown}" || exit 1
+    fi
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m venv .venv || exit 1
+    [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check --retries 2 --timeout 30 uv
+  ')
+}
+
+# Once for each layer and list of packages. A failure is told, kept for whoever looks, and made good by the next start:
+# it does not keep the gateway down.
+provision() {
+  wanted="1 $agent_packages"
+  mkdir -p "$kept" || return 0
+  if [ "$(cat "$kept/provisioned" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  if ! have apt-get; then
+    echo "no apt-get in this image: nothing is provisioned" >"$kept/failed"
+    say "$(cat "$kept/failed")"
+    return 0
+  fi
+  say "provisioning, once: $agent_packages, a Python environment, uv"
+  if packages >"$kept/log" 2>&1 && surroundings && python_environment >>"$kept/log" 2>&1; then
+    grep '^proxhermes: ' "$kept/log" >&2
+    echo "$wanted" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
+    rm -f "$kept/failed"
+    say 'provisioned'
+  else
+    grep -v '^ *$' "$kept/log" | tail -n 5 >"$kept/failed"
+    say "provisioning failed, and will be tried again at the next start: $(cat "$kept/failed")"
+  fi
+}
+
+case ${1:-} in
+  exec)
+    shift
+    surroundings
+    become "$@"
+    ;;
+  health)
+    exec "$agent_code/bin/python" -I -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=9)' \
+      "http://127.0.0.1:$agent_api_port/health"
+    ;;
+esac
+identify
+rights || say 'the rights of the agent'"'"'s folders could not be set'
+surroundings
+provision
+surroundings
+cd "$agent_cwd" 2>/dev/null || cd "$HOME" || exit 1
+umask 0027
+eval "set -- $agent_command"
+become "$@"

@@ -1,0 +1,120 @@
+"""The agent in a plain image with a layer of its own: its code, its environment, its container. Pure.
+
+compose does not decide when the container is made anew: its identity does, for with the container its layer is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxhermes.facts.guest import GuestFacts
+from proxhermes.hermes import compose, layout, persistent
+from proxhermes.hermes.environment import api_port
+from proxhermes.hermes.files import decoded
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
+from proxhermes.plan.model import Change, Door, Effect, Layer, worst
+from proxhermes.plan.package import plan_package
+
+Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
+"""Changes, files for the bundle, notes."""
+
+_SHOWN: Final = 12
+_SUBJECT: Final = f"container {layout.CONTAINER}"
+
+
+def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> Found:
+    """What is different about the service. Raises Refused for a container of that name that is not ours."""
+    refuse_foreign(agent, facts.container)
+    refuse_missing(agent, facts)
+    changes, files, notes = plan_package(agent, facts, wheel)
+    found, text = _environment(agent, facts)
+    changes += found
+    if text is not None:
+        files[persistent.ENVIRONMENT] = text
+    new = _is_new(agent, facts)
+    found, text = compose_file(
+        facts,
+        compose.render(agent, mtu=facts.mtu, api_port=api_port(agent)),
+        Effect.RECREATE_SERVICE if new else Effect.NONE,
+    )
+    changes += found
+    if text is not None:
+        files[compose.NAME] = text
+    found, lost = _container(agent, facts, new, max(so_far, worst(changes)))
+    changes += found
+    return tuple(changes), files, (*notes, *lost, *_unprovisioned(facts))
+
+
+def _is_new(agent: Agent, facts: GuestFacts) -> bool:
+    """Whether there is no container yet, or another one than the inventory means."""
+    return facts.container is None or facts.service.facts.get("identity") != persistent.identity(agent)
+
+
+def _environment(agent: Agent, facts: GuestFacts) -> tuple[list[Change], bytes | None]:
+    """What the entrypoint reads, by its lines; and the entrypoint itself, which goes along with every bundle."""
+    text, shown = persistent.environment(agent, api_port(agent)), "layer/environment"
+    content = facts.readable("layer", shown)
+    if content is None:
+        return [_change(shown, None, "written", Effect.RESTART_SERVICE)], text.encode()
+    changes = []
+    if facts.service.facts.get("entrypoint") != "same":
+        changes.append(_change("layer/entrypoint", "of another version", "written anew", Effect.RESTART_SERVICE))
+    before, after = _lines(decoded(content, shown)), _lines(text)
+    changes += [
+        _change(f"{shown}: {name}", before.get(name), after.get(name), Effect.RESTART_SERVICE)
+        for name in dict.fromkeys([*after, *before])
+        if before.get(name) != after.get(name)
+    ]
+    return changes, None if content.decode() == text else text.encode()
+
+
+def _lines(text: str) -> dict[str, str]:
+    pairs = (line.removeprefix("export ").partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tuple[list[Change], list[str]]:
+    """What is different about the container itself; and, where it is made anew, what that costs."""
+    changes, notes = list[Change](), list[str]()
+    folder, container = facts.files.get("data"), facts.container
+    if folder and folder.uid != agent.hermes.uid:
+        subject = f"{layout.home(agent)}: owner"
+        changes.append(_change(subject, str(folder.uid), str(agent.hermes.uid), Effect.RESTART_SERVICE))
+    image = persistent.persistent(agent).image
+    if container is None:
+        pull = "" if facts.image_id else " (pulled)"
+        return [*changes, _change(_SUBJECT, None, f"{image}{pull}", Effect.RECREATE_SERVICE)], notes
+    if new:
+        before = facts.service.facts.get("identity") or "none"
+        after = persistent.identity(agent)
+        changes.append(
+            _change(f"{_SUBJECT}: identity", before[:_SHOWN], f"{after[:_SHOWN]} (made anew)", Effect.RECREATE_SERVICE)
+        )
+        changes.append(
+            _change(
+                f"{_SUBJECT}: layer", "what the agent installed", f"LOST; begins as {image}", Effect.RECREATE_SERVICE
+            )
+        )
+        kept = persistent.persistent(agent).state_dir
+        notes.append(
+            f"the container of CT {agent.vmid}'s agent is made anew: what it installed there with apt, sudo pip or "
+            f"sudo npm is lost; {kept} (its state, home and workspace) stays"
+        )
+    elif container.status != "running":
+        changes.append(_change(_SUBJECT, container.status, "running", Effect.RESTART_SERVICE))
+    pending = decoded(facts.content("pending") or b"", "pending").strip()
+    if pending and not changes and so_far < Effect.RESTART_SERVICE:
+        changes.append(_change(_SUBJECT, "not up since the last change", "running", Effect.RESTART_SERVICE))
+    return changes, notes
+
+
+def _unprovisioned(facts: GuestFacts) -> list[str]:
+    failed = facts.service.facts.get("provision_failed:", "").strip()
+    return (
+        [f"the layer's tools are not all there ({failed.splitlines()[-1]}); each start tries again"] if failed else []
+    )
+
+
+def _change(subject: str, before: str | None, after: str | None, effect: Effect) -> Change:
+    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
