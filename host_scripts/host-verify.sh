@@ -1,12 +1,13 @@
 #!/bin/sh
 # Looks at what the guest left on the node, and removes the test files: nothing else, and through no link.
 # shellcheck disable=SC2016 # the inner shell expands its own arguments
-# Usage: host-verify.sh ADDRESS PORTS NONCE [FOLDER...]
+# Usage: host-verify.sh ADDRESS PORTS PAGES NONCE [FOLDER...]
 #   ADDRESS  the guest's; - for none      PORTS  comma-separated, tried from here      NONCE  marks the test files
+#   PAGES    comma-separated PORT/PATH that are asked for over HTTP, without any key; - for none
 # Prints a line an answer: NAME BASE64.
 set -eu
-address=$1 ports=$2 nonce=$3
-shift 3
+address=$1 ports=$2 pages=$3 nonce=$4
+shift 4
 
 put() { printf '%s ' "$1"; base64 | tr -d '\n'; echo; }
 
@@ -34,3 +35,9 @@ if [ "$address" != - ]; then
     done
 fi
 echo "$open" | put open
+if [ "$address" != - ] && [ "$pages" != - ]; then
+    for page in $(echo "$pages" | tr ',' ' '); do
+        code=$(curl -s -m 10 -o /dev/null -w '%{http_code}' "http://$address:$page" || true)
+        echo "$code" | put "page.$page"
+    done
+fi

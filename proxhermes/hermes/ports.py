@@ -48,6 +48,21 @@ def expected(agent: Agent) -> frozenset[int]:
     return frozenset(found)
 
 
+def closed_pages(agent: Agent) -> tuple[str, ...]:
+    """Of the API and the dashboard, where others may reach them: PORT/PATH of a page that is for nobody without a key.
+
+    (Hermes 0.19: gateway/platforms/api_server.py, hermes_cli/web_server.py.)
+    """
+    declared = agent.hermes.environment
+    pages = {
+        int(declared.get("API_SERVER_PORT", API_PORT)): "v1/models",
+        int(declared.get("HERMES_DASHBOARD_PORT", DASHBOARD_PORT)): "api/config",
+    }
+    mapped = {port.outer: port.inner for port in published(agent)}
+    found = ((outer, pages.get(mapped.get(outer, outer))) for outer in sorted(expected(agent)))
+    return tuple(f"{outer}/{path}" for outer, path in found if path)
+
+
 def environment(agent: Agent) -> dict[str, str]:
     """The lines of .env that a published port needs; the inventory's own go before them."""
     inner = {port.inner for port in published(agent)}

@@ -154,6 +154,19 @@ def _closed(scene: Scene) -> Finding:
     return passed("reachable from the node: " + (", ".join(told) or "nothing"))
 
 
+def _asks(scene: Scene) -> Finding:
+    pages = ports.closed_pages(scene.agent)
+    if not pages or scene.address is None:
+        return skipped("neither the API nor the dashboard is published")
+    codes = {page: scene.node.text(f"page.{page}") for page in pages}
+    told = ", ".join(f"{page}: HTTP {code}" for page, code in codes.items())
+    if any(code == "200" for code in codes.values()):
+        return failed(f"it answers anybody: {told}", "take the port out of runtime.ports until this is mended")
+    if not all(code in ("401", "403") for code in codes.values()):
+        return warned(f"asked from the node without a key, it neither answered nor refused: {told}")
+    return passed(f"without a key: {told}")
+
+
 CHECKS = (
     Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
     Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
@@ -166,4 +179,5 @@ CHECKS = (
     Check("hermes.answer", Layer.HERMES, "Does a prompt come back answered through LiteLLM?", _answer),
     Check("hermes.tool", Layer.HERMES, "Does a file that the agent writes appear on the node?", _tool),
     Check("hermes.ports", Layer.HERMES, "Is nothing reachable that is not published?", _closed),
+    Check("hermes.asks", Layer.HERMES, "Does what is published ask who is there?", _asks),
 )

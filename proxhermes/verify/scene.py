@@ -19,6 +19,7 @@ from proxhermes.facts import tree
 from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.frame import frame
 from proxhermes.hermes import documents
+from proxhermes.hermes.ports import closed_pages
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
@@ -239,7 +240,8 @@ class Scene:
         ports = {*HERMES_PORTS, *bound_ports(guest.text("inspect"))}
         ports |= {port for port, _ in listeners(guest.text("listeners"))}
         folders = [mount.host for mount in self.agent.mounts]
-        argv = ("sh", "-s", "--", self.address or "-", ",".join(map(str, sorted(ports))), self.nonce, *folders)
+        pages = ",".join(closed_pages(self.agent)) or "-"
+        argv = ("sh", "-s", "--", self.address or "-", ",".join(map(str, sorted(ports))), pages, self.nonce, *folders)
         result = self.doors.ssh.run(
             Command(argv, stdin=script("host-verify.sh")), timeout=120, doing="looking at the test files"
         )

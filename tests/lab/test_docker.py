@@ -70,7 +70,8 @@ def test_a_published_api_asks_for_its_key(docker: Operator) -> None:
     assert asked(docker, url) == "401"
     assert asked(docker, url, "not-the-key") == "401"
     assert asked(docker, url, key) == "200"
-    assert "8642" in docker.run("verify", "--only", "hermes.ports").stderr
+    said = docker.run("verify", "--only", "hermes.ports", "--only", "hermes.asks").stderr
+    assert "without a key: 8642/v1/models: HTTP 401" in said
 
 
 def test_a_port_published_for_the_guest_alone_is_not_reachable(docker: Operator) -> None:

@@ -129,6 +129,7 @@ def test_a_published_api_listens_to_others_and_only_then(make_agent: Any) -> Non
     assert service(agent)["ports"] == ["10.1.10.5:80:8642", "127.0.0.1:9999:9119", "7000:7000/udp"]
     assert ports.environment(agent) == {"API_SERVER_HOST": "0.0.0.0", "HERMES_DASHBOARD_HOST": "0.0.0.0"}
     assert ports.expected(agent) == {80, 7000}
+    assert ports.closed_pages(agent) == ("80/v1/models",)
     other = make_agent(runtime={"ports": ["80:8642"]}, hermes={"environment": {"API_SERVER_PORT": "9000"}})
     assert ports.environment(other) == {}
 
@@ -145,6 +146,8 @@ def test_on_the_guests_own_network_what_the_agent_opens_is_open(make_agent: Any,
     assert ports.expected(make_agent(runtime=runtime)) == frozenset()
     opened = {"API_SERVER_HOST": "0.0.0.0", "HERMES_DASHBOARD_HOST": "10.1.10.5", "HERMES_DASHBOARD_PORT": "9000"}
     assert ports.expected(make_agent(runtime=runtime, hermes={"environment": opened})) == {8642, 9000}
+    agent = make_agent(runtime=runtime, hermes={"environment": opened})
+    assert ports.closed_pages(agent) == ("8642/v1/models", "9000/api/config")
 
 
 @pytest.mark.parametrize("text", ["services: {}\n", "- a\n", "a: [1\n", ""])

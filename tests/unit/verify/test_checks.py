@@ -80,6 +80,7 @@ NODE = {
     "agent.0": f"110000|110000|644\n{NONCE}",
     "tool.0": f"110000|110000|644\n{NONCE}",
     "open": "22",
+    "page.7642/v1/models": "401",
 }
 
 
@@ -115,8 +116,9 @@ def scene(
             mcp_tokens={},
             mcp_servers={"lab": McpServer(command="lab")},
             managed=True,
+            environment={},
         ),
-        runtime=SimpleNamespace(type="docker", engine="docker", network="bridge", ports=(), extra_volumes=()),
+        runtime=SimpleNamespace(type="docker", engine="docker", network="bridge", ports=("7642:8642",), extra_volumes=()),
         litellm=SimpleNamespace(base_url="http://10.1.10.22:4000/v1", model="claude-sonnet"),
         messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
     )
@@ -148,6 +150,7 @@ def probe(**change: Any) -> dict[str, str]:
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("container.running", {"running": False}, "stopped"),
+    ("hermes.asks", {"node": {"page.7642/v1/models": "200"}}, "answers anybody"),
     ("container.address", {"addresses": ()}, "no address"),
     ("container.unprivileged", {"config": {"unprivileged": None}}, "privileged"),
     ("container.onboot", {"config": {"onboot": "0"}}, "does not start"),
@@ -231,6 +234,7 @@ def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.litellm-closed"](scene(guest=probe(bare=0))).verdict is Verdict.WARN
     no_ss = {"listeners": "", "listeners.rc": "127", "listeners.err": "ss: not found"}
     assert LOOKS["hermes.ports"](scene(guest=no_ss, node={"open": ""})).verdict is Verdict.WARN
+    assert LOOKS["hermes.asks"](scene(node={"page.7642/v1/models": "000"})).verdict is Verdict.WARN
     assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
     assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
 

@@ -43,7 +43,7 @@ def in_guest(tmp_path: Path, mount: Path) -> Answers:
 
 
 def on_node(mount: Path) -> Answers:
-    words = ("sh", "-s", "--", "-", "8642", NONCE, str(mount))
+    words = ("sh", "-s", "--", "-", "8642", "-", NONCE, str(mount))
     done = subprocess.run(words, input=script("host-verify.sh"), capture_output=True, timeout=10, check=True)
     return Answers(done.stdout.decode())
 
