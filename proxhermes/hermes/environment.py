@@ -15,7 +15,7 @@ from proxhermes.hermes import env, messaging, ports
 from proxhermes.hermes.compose import API_PORT
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
-from proxhermes.inventory.hermes_rules import OUR_VARIABLES, names_a_secret
+from proxhermes.inventory.hermes_rules import OUR_VARIABLES, SEEN_VARIABLES, names_a_secret
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
@@ -25,6 +25,7 @@ API_KEY: Final = "API_SERVER_KEY"
 PORT_VARIABLE: Final = "API_SERVER_PORT"
 _STRIPPED: Final = re.compile(r"(_API_KEY|_TOKEN|_SECRET|_KEY)$")
 """From variables named so, Hermes drops every character that is not ASCII (0.19: hermes_cli/env_loader.py)."""
+_PLAIN: Final = "hermes.environment"
 _READABLE_BY_ALL: Final = 0o004
 
 
@@ -89,7 +90,7 @@ def _declared(agent: Agent, *, reveal: bool) -> Iterator[_Line]:
     hermes, known = agent.hermes, dict[str, str]()
     for name, value in hermes.environment.items():
         known[name] = value
-        yield _Line(name, value, "hermes.environment")
+        yield _Line(name, value, _PLAIN)
     for index, path in enumerate(hermes.environment_files):
         for line in _in_file(agent, index, path, known):
             known[line.name] = line.value
@@ -139,8 +140,8 @@ def _check(agent: Agent, line: _Line) -> None:
     if name in messaging.environment(agent.messaging) and not name.startswith("HERMES_"):
         platform, _, key = name.lower().partition("_")
         section = f"messaging.{platform}.{key}"
-    if name == PORT_VARIABLE and line.place != "hermes.environment":
-        section = "hermes.environment"  # whoever asks the API looks there for it, and reads no file
+    if name in SEEN_VARIABLES and line.place != _PLAIN:
+        section = _PLAIN
     if section:
         raise UsageError(
             f"agents.{agent.vmid}: {line.place}: {name} is said elsewhere", hint=f"`{section}` in its place"

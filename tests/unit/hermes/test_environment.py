@@ -83,6 +83,7 @@ def test_references_in_files_mean_what_came_before(gathered: Any) -> None:
         ("LITELLM_API_KEY=hunter2-hunter2\n", r"a\.env:1: LITELLM_API_KEY is said elsewhere"),
         ("HERMES_UID=5\n", r"a\.env:1: HERMES_UID is said elsewhere"),
         ("TELEGRAM_ALLOWED_USERS=5\n", r"a\.env:1: TELEGRAM_ALLOWED_USERS is said elsewhere"),
+        ("HERMES_DASHBOARD_HOST=0.0.0.0\n", r"a\.env:1: HERMES_DASHBOARD_HOST is said elsewhere"),
         ("API_SERVER_PORT=5\n", r"a\.env:1: API_SERVER_PORT is said elsewhere"),
         ("API_SERVER_ENABLED=false\n", "cannot be switched off"),
         ("MY_TOKEN=hunter2-hunter2é\n", "MY_TOKEN holds a character that is not ASCII"),

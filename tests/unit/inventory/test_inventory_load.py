@@ -220,6 +220,19 @@ def test_warnings(read, smallest):
         assert any(word in message for message in told)
 
 
+def test_warnings_about_secrets(read, smallest):
+    text = smallest + (
+        "    hermes:\n      environment: {X: a}\n      secrets: {X: {env: X}}\n"
+        "      mcp_servers: {lab: {url: 'http://h'}}\n      settings: {mcp_servers: {more: {url: 'http://h'}}}\n"
+        "      mcp_tokens: {lab: {token: a}, more: {token: a}, lbb: {token: a}}\n"
+    )
+    told = {warning.path: warning.message for warning in read(text).warnings}
+    assert told == {
+        "agents.118.hermes.environment.X": "X stands in `secrets` too, which wins",
+        "agents.118.hermes.mcp_tokens.lbb": "a login for lbb, and `mcp_servers` has no such server",
+    }
+
+
 # --- merging, for any tree ---------------------------------------------------------------------------------------
 
 _keys = st.sampled_from(["a", "b", "c", "env", "file"])

@@ -166,6 +166,7 @@ CASES = [
     (agent("    hermes: {environment: {X: «true}}\n"), "agents.118.hermes.environment.X", "true stands here instead of text"),
     (agent('    hermes: {environment: {X: «"a\\eb"}}\n'), "agents.118.hermes.environment.X", "control character"),
     (agent("    hermes: {environment: {«HERMES_UID: 5}}\n"), "agents.118.hermes.environment.HERMES_UID", "written by proxhermes"),
+    (agent("    hermes: {secrets: {«API_SERVER_HOST: {env: X}}}\n"), "agents.118.hermes.secrets.API_SERVER_HOST", "no secret"),
     (agent("    hermes: {secrets: {«TELEGRAM_ALLOWED_USERS: {env: X}}}\n    messaging: {telegram: {token: {env: T}, allowed_users: 1}}\n"), "agents.118.hermes.secrets.TELEGRAM_ALLOWED_USERS", "messaging.telegram.allowed_users"),
     (agent("    hermes: {settings: {model: {provider: «x}}}\n"), "agents.118.hermes.settings.model.provider", "says something else than"),
     (agent("    hermes: {data_dir: /srv/h}\n    runtime: {type: native, state_dir: «/srv/h/state}\n"), "agents.118.runtime.state_dir", "hermes.data_dir"),
