@@ -35,10 +35,11 @@ def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> Found:
 def refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
     """Raises Refused for a container of the agent's name that proxhermes did not make."""
     if container and (container.project, container.folder) != (layout.CONTAINER, layout.folder(agent)):
-        made = f"compose project {container.project!r} in {container.folder}" if container.project else "docker run"
+        engine = compose.contained(agent).engine
+        made = f"compose project {container.project!r} in {container.folder}" if container.project else f"{engine} run"
         raise Refused(
-            f"CT {agent.vmid} has a Docker container named {layout.CONTAINER} already, made by {made}",
-            hint=f"look at it, then rename or remove it: docker rename {layout.CONTAINER} {layout.CONTAINER}-old",
+            f"CT {agent.vmid} has a {engine.capitalize()} container named {layout.CONTAINER} already, made by {made}",
+            hint=f"look at it, then rename or remove it: {engine} rename {layout.CONTAINER} {layout.CONTAINER}-old",
         )
 
 
