@@ -65,12 +65,7 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
             if names_a_secret(name) and tree.value not in (None, ""):
                 allowed = f"hermes.secrets: {{{name}: …}} with {HOW_TO_REFERENCE}"
                 report.add(tree.spot, f"{name} is a secret by its name, and is written as it is", allowed)
-        servers = (
-            _entries(agent, "mcp_servers").keys() | _children(agent.at("hermes", "settings", "mcp_servers")).keys()
-        )
-        for name, tree in _entries(agent, "mcp_tokens").items():
-            if name not in servers:
-                report.warn(tree.key, f"a login for {name}, and `mcp_servers` has no such server")
+        _logins(agent, report)
 
 
 def _logins(agent: Tree, report: Report) -> None:
