@@ -1,0 +1,265 @@
+"""MCP servers: a program beside the agent, one behind a token, one behind a consent; and who manages the agent."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Operator, agent
+
+from proxhermes.lab.images.mcp import SERVERS
+from proxhermes.lab.node.lab import Lab
+from proxhermes.lab.node.paths import BRIDGE_ADDRESS
+from proxhermes.lab.node.service_table import MCP_OAUTH_PORT, MCP_PORT, UPSTREAM_PORT
+
+VMID = 191
+HOME = "/opt/hermes/data"
+RECORD = f"/mnt/pve/hdd/agent-{VMID}/calls.jsonl"
+TOKENS = f"{HOME}/mcp-tokens/consented.json"
+LOGIN = ("mcp", "login", str(VMID), "consented", "--no-browser")
+REFUSAL = f"managed by proxhermes (agent {VMID} in its inventory; edit it there, then: proxhermes up {VMID})"
+
+
+@pytest.fixture(scope="module")
+def someone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator whose agent has all kinds of servers."""
+    operator = Operator(lab, tmp_path_factory.mktemp("mcp"))
+    (operator.folder / "tools.py").write_text((SERVERS / "tools.py").read_text())
+    operator.write(mine)
+    yield operator
+    operator.write(mine)
+    operator.run("destroy", str(VMID), "--yes", "--purge-data", "--yes-purge-data", code=None)
+
+
+def mine(document: dict[str, Any], **changed: Any) -> None:
+    """The inventory of these tests. `on` is a boolean to YAML 1.1, which Hermes reads, unless it is quoted."""
+    token = next(iter(document["agents"].values()))["messaging"]["telegram"]["token"]["file"]
+    servers = {
+        "lab": {
+            "command": "/opt/hermes/.venv/bin/python",
+            "args": ["/opt/data/mcp/tools.py", "--record", "/data/calls.jsonl"],
+            "env": {"GREETING": "${GREETING_OF_ENV}"},
+            "tools": {"include": ["add", "environment"]},
+        },
+        "on": {
+            "url": f"http://{BRIDGE_ADDRESS}:{MCP_PORT}/mcp",
+            "headers": {"Authorization": "Bearer ${MCP_TOKEN}"},
+            "timeout": 60,
+            "connect_timeout": 20,
+            "tools": {"exclude": ["erase"]},
+            "sampling": {"model": "gpt-mini", "max_tokens_cap": 77},
+        },
+        "consented": {"url": f"http://{BRIDGE_ADDRESS}:{MCP_OAUTH_PORT}/mcp", "auth": "oauth"},
+        "later": {"command": "/nowhere", "enabled": False},
+    }
+    hermes = {
+        "home_files": {"mcp/tools.py": {"file": "tools.py"}},
+        "environment": {"GREETING_OF_ENV": "hello"},
+        "secrets": {"MCP_TOKEN": {"file": str(Path(token).with_name("mcp.token"))}},
+        "mcp_servers": servers,
+    }
+    agent(document, VMID, messaging={}, hermes=hermes | changed)
+
+
+def guest(operator: Operator, script: str, *, check: bool = True, stdin: str | None = None) -> str:
+    """What a script prints in the guest, on both streams."""
+    done = operator.lab.guest(VMID, ["sh", "-euc", script], check=check, stdin=stdin)
+    return f"{done.stdout}{done.stderr}"
+
+
+def hermes(operator: Operator, *argv: str) -> str:
+    """What `hermes` says in the agent's container."""
+    return guest(operator, f"docker exec hermes hermes {' '.join(argv)} </dev/null", check=False)
+
+
+def chat(operator: Operator, prompt: str) -> str:
+    """What the gateway itself answers, asked through its own API."""
+    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", guest(operator, f"cat {HOME}/.env"), re.MULTILINE)
+    assert key
+    body = json.dumps({"model": "hermes-agent", "messages": [{"role": "user", "content": prompt}]})
+    curl = ["docker", "exec", "-i", "hermes", "curl", "-sS", "-m", "120", "-K", "-"]
+    config = f'header = "Authorization: Bearer {key[1]}"\nheader = "Content-Type: application/json"\n'
+    config += f"url = http://127.0.0.1:8642/v1/chat/completions\ndata = {json.dumps(body)}\n"
+    answer = json.loads(operator.lab.guest(VMID, curl, stdin=config).stdout)
+    return str(answer["choices"][0]["message"]["content"])
+
+
+def told(operator: Operator, port: int, path: str = "record") -> Any:
+    """What a server of the node's has recorded."""
+    with urllib.request.urlopen(f"http://{operator.lab.slot.node_address}:{port}/{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+class Browser(urllib.request.HTTPRedirectHandler):
+    """The owner's browser: without a route to the guests' net, it takes the node's outer address for the inner one."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._node = operator.lab.slot.node_address
+        self._open = urllib.request.build_opener(self).open
+
+    def near(self, url: str) -> str:
+        return url.replace(f"//{BRIDGE_ADDRESS}:", f"//{self._node}:")
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        return super().redirect_request(req, fp, code, msg, headers, self.near(newurl))
+
+    def consent(self, url: str, decision: str) -> str:
+        """Go to the page, decide, and follow the way back; what is shown at its end."""
+        with self._open(self.near(url), timeout=20) as page:
+            request = re.search(r'name="request" value="([^"]+)"', page.read().decode())
+            address = page.url.partition("?")[0]
+        assert request
+        form = urllib.parse.urlencode({"request": request[1], "decision": decision})
+        with self._open(address, form.encode(), timeout=60) as page:
+            return str(page.read().decode())
+
+
+def begin(operator: Operator, *more: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a login; the address that it shows."""
+    run = operator.start(*LOGIN, *more)
+    assert run.stdout is not None
+    address = run.stdout.readline().strip()
+    assert address.startswith("http"), run.communicate(timeout=60)
+    return run, address
+
+
+def tokens(operator: Operator) -> str:
+    return guest(operator, f"stat -c '%a %u:%g' {TOKENS}; sha256sum {HOME}/mcp-tokens/*")
+
+
+# From here on the tests follow one agent; their order is part of the story.
+
+
+def test_servers_are_declared_and_verified(someone: Operator) -> None:
+    said = someone.run("up").stderr
+    assert "hermes.mcp: lab: 2 of 4 tools; on: 3 of 4 tools; consented: nobody has consented yet" in said
+    assert f"proxhermes mcp login {VMID} consented" in said
+    assert someone.json("bootstrap")["agents"][0]["changes"] == []
+
+
+def test_a_server_that_is_not_there_fails_the_verification(someone: Operator) -> None:
+    guest(someone, f"mv {HOME}/mcp/tools.py {HOME}/mcp/away.py")
+    failed = someone.run("verify", str(VMID), "--only", "hermes.mcp", code=4)
+    guest(someone, f"mv {HOME}/mcp/away.py {HOME}/mcp/tools.py")
+    assert "lab: Connection failed" in failed.stderr
+    assert "on: 3 of 4 tools" in failed.stderr
+
+
+def test_the_agent_calls_a_tool_over_stdio(someone: Operator) -> None:
+    assert "42" in chat(someone, 'Call the tool mcp__lab__add with {"a": 2, "b": 40}')
+    assert "hello" in chat(someone, 'Call the tool mcp__lab__environment with {"name": "GREETING"}')
+    record = [json.loads(line) for line in someone.lab.run(["cat", RECORD]).stdout.splitlines()]
+    assert [(call["tool"], call["answer"]) for call in record] == [("add", "42"), ("environment", "hello")]
+
+
+def test_the_agent_calls_a_tool_over_http_and_the_server_asks_its_model(someone: Operator) -> None:
+    answer = chat(someone, 'Call the tool mcp__on__ask with {"question": "Reply with exactly: SAMPLED-7"}')
+    assert "SAMPLED-7" in answer
+    (call,) = told(someone, MCP_PORT)["calls"]
+    assert (call["tool"], call["answer"]) == ("ask", "SAMPLED-7")
+    asked = told(someone, UPSTREAM_PORT, "requests")
+    sampled = [request for request in asked if "SAMPLED-7" in request["last"]["text"]]
+    assert "mock-mini" in {request["model"] for request in sampled}
+
+
+def test_a_tool_that_is_excluded_is_not_offered(someone: Operator) -> None:
+    assert "no tool" in chat(someone, "Call the tool mcp__on__erase with {}")
+    assert "no tool" in chat(someone, "Call the tool mcp__lab__erase with {}")
+    assert "erase" not in {call["tool"] for call in told(someone, MCP_PORT)["calls"]}
+
+
+def test_a_consent_that_is_denied_changes_nothing(someone: Operator) -> None:
+    run, address = begin(someone)
+    assert "Failed" in Browser(someone).consent(address, "deny")
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 1, err
+    assert "access_denied" in err
+    assert "none" in guest(someone, f"ls {HOME}/mcp-tokens/*.json 2>/dev/null || echo none")
+
+
+def test_a_login_with_the_owners_browser(someone: Operator) -> None:
+    run, address = begin(someone)
+    back = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["redirect_uri"][0]
+    with pytest.raises(urllib.error.HTTPError, match="404"):  # what a browser asks for by itself is not taken for it
+        urllib.request.urlopen(urllib.parse.urljoin(back, "/favicon.ico"), timeout=10)
+    with pytest.raises(urllib.error.HTTPError, match="404"):  # nor what somebody else makes it ask for
+        urllib.request.urlopen(f"{back}?code=x&state=of-another", timeout=10)
+    assert "Successful" in Browser(someone).consent(address, "allow")
+    _, err = run.communicate(timeout=180)
+    assert run.returncode == 0, err
+    assert "is logged in now" in err
+    assert tokens(someone).startswith("600 10000:10000")
+    secret = json.loads(guest(someone, f"cat {TOKENS}"))["access_token"]
+    assert secret not in someone.logs() + err
+    assert "code=" not in someone.logs()
+
+
+def test_the_gateway_uses_the_login(someone: Operator) -> None:
+    assert "consented: 4 tools" in someone.run("verify", str(VMID), "--only", "hermes.mcp").stderr
+    assert "5" in chat(someone, 'Call the tool mcp__consented__add with {"a": 2, "b": 3}')
+    assert [call["answer"] for call in told(someone, MCP_OAUTH_PORT)["calls"]] == ["5"]
+
+
+def test_logged_in_already(someone: Operator) -> None:
+    before = guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes")
+    assert "is logged in already" in someone.run(*LOGIN).stderr
+    assert guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes") == before
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "deny", "nobody comes"])
+def test_a_new_login_that_comes_to_nothing_leaves_the_old_one(someone: Operator, how: str) -> None:
+    before = tokens(someone)
+    run, address = begin(someone, "--force", *(["--timeout", "10"] if how == "nobody comes" else []))
+    if how == "ctrl-c":
+        run.send_signal(signal.SIGINT)
+    elif how == "deny":
+        Browser(someone).consent(address, "deny")
+    _, err = run.communicate(timeout=120)
+    code, words = {"ctrl-c": (130, "stopped as asked"), "deny": (1, "denied"), "nobody comes": (1, "nobody")}[how]
+    assert (run.returncode, words in err) == (code, True), err
+    assert tokens(someone) == before
+    assert "hermes mcp login" not in guest(someone, "ps -eo args")
+
+
+def test_a_login_survives_a_run(someone: Operator) -> None:
+    before = tokens(someone)
+    someone.write(lambda document: mine(document, environment={"GREETING_OF_ENV": "good evening"}))
+    someone.run("bootstrap")
+    assert tokens(someone) == before
+
+
+def test_a_server_without_oauth_has_no_login(someone: Operator) -> None:
+    for name, words in (("on", "no `auth: oauth`"), ("nobody", "no MCP server 'nobody'")):
+        assert words in someone.run("mcp", "login", str(VMID), name, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("config", "set", "agent.max_turns", "7"), ("config", "unset", "model.default"), ("setup", "--non-interactive"),
+     ("gateway", "install"), ("config", "edit")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_managed_agent_names_who_manages_it(someone: Operator, argv: tuple[str, ...]) -> None:
+    before = guest(someone, f"sha256sum {HOME}/config.yaml {HOME}/.env")
+    assert REFUSAL in hermes(someone, *argv)
+    assert guest(someone, f"sha256sum {HOME}/config.yaml {HOME}/.env") == before
+
+
+def test_an_agent_that_is_left_free(someone: Operator) -> None:
+    someone.write(lambda document: mine(document, managed=False))
+    someone.run("bootstrap")
+    hermes(someone, "config", "set", "agent.max_turns", "7")
+    assert "max_turns: 7" in guest(someone, f"cat {HOME}/config.yaml")
+    assert "hermes.managed is false" in someone.run("verify", str(VMID), "--only", "hermes.managed").stderr
+    someone.write(mine)
+    someone.run("bootstrap")
+    assert REFUSAL in hermes(someone, "config", "set", "agent.max_turns", "8")
+    assert "max_turns: 7" in guest(someone, f"cat {HOME}/config.yaml"), "what the user wrote while it was free stays"
