@@ -110,7 +110,7 @@ def _container(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
             before = "made from an older compose.yaml"
             changes.append(_change(subject, before, "made anew", Effect.RECREATE_SERVICE))
         elif facts.image_id and facts.image_id != container.image:
-            old, new = container.image[7:19], facts.image_id[7:19]
+            old, new = (each.removeprefix("sha256:")[:12] for each in (container.image, facts.image_id))
             changes.append(_change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
     pending = decoded(facts.content("pending") or b"", "pending").strip()
     if pending and not changes and so_far < Effect.RESTART_SERVICE:
