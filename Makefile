@@ -9,7 +9,7 @@ RUN    := $(VENV)/bin/
 NODES  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test packages unit lab-test lint format lock lowest bench clean
+.PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean
 
 help:
 	@echo "make demo      provision an agent on a node of real containers, and look around (needs root)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint      ruff, mypy --strict, shellcheck"
 	@echo "make lowest    unit tests against the oldest supported packages"
 	@echo "make bench     benchmarks, as ratios within one run"
+	@echo "make docs      write docs/options.md anew from the models"
 	@echo "make lock      resolve requirements.lock anew"
 	@echo "make clean     take the lab down, drop the virtual environment (the lab's cache stays)"
 
@@ -52,6 +53,10 @@ lab-test: $(READY)
 	  for dir in /var/lib/proxhermes-lab/test*; do \
 	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
 	  done; exit $$code
+
+docs: $(READY)
+	$(RUN)python tools/options.py > docs/options.md.new
+	mv docs/options.md.new docs/options.md
 
 lint: $(READY)
 	$(RUN)ruff check .

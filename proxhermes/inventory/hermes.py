@@ -25,9 +25,6 @@ CONFIG_VERSION: Final = 33
 """Version of config.yaml's schema that a new file is written in (Hermes 0.19). The image migrates it upwards itself;
 newer ones refuse files without a version (< 12)."""
 
-LocalFile = Annotated[str, Field(min_length=1)]
-"""A file of the operator's, relative to the inventory."""
-
 
 class Hermes(Model):
     """The agent itself: who it is on the system, and what its .env, config.yaml and documents say."""
@@ -50,7 +47,7 @@ class Hermes(Model):
         default_factory=dict,
         description="Keys of Hermes' config.yaml, as they are; `${NAME}` stands for a line of .env.",
     )
-    settings_files: Annotated[tuple[LocalFile, ...], Field(strict=False)] = Field(
+    settings_files: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         default=(), description="YAML files with such keys, merged in this order beneath `settings`."
     )
     config_file: LocalPath | None = Field(
