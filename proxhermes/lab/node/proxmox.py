@@ -14,6 +14,7 @@ from proxhermes.lab.node.paths import (
     LITELLM_HWADDR,
     LITELLM_VMID,
 )
+from proxhermes.lab.node.process import wait_until
 from proxhermes.lab.node.service_table import UPSTREAM_PORT
 
 STORAGE_CFG = """\
@@ -83,7 +84,13 @@ def make_litellm(lab: Lab) -> None:
     ):
         lab.guest(LITELLM_VMID, ["mkdir", "-p", file.rpartition("/")[0]])
         lab.run(["pct", "push", vmid, "/dev/stdin", file, "--perms", mode], stdin=text)
-    lab.guest(LITELLM_VMID, ["systemctl", "start", "--no-block", "litellm.service"])
+    # On a machine that is busy, its systemd may not have got as far as to listen.
+    start = ["systemctl", "start", "--no-block", "litellm.service"]
+    wait_until(
+        lambda: lab.guest(LITELLM_VMID, start, check=False).returncode == 0,
+        f"CT {LITELLM_VMID}: systemd taking orders",
+        seconds=60,
+    )
 
 
 def running(lab: Lab, vmid: int) -> bool:

@@ -1,0 +1,146 @@
+"""A login as the operator's side sees it: (what the guest tells) -> (what is shown, done and raised)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from proxhermes.apply.login import Login, login
+from proxhermes.errors import CommandFailed, Interrupted, ProxhermesError
+from proxhermes.events import Event, Events, Kind
+from proxhermes.inventory.models import Agent
+from proxhermes.transport.command import Command, CommandResult
+
+AGENT = Agent.model_validate({
+    "vmid": 118, "node": "node", "hostname": "hermes", "network": {"bridge": "vmbr0"},
+    "litellm": {"base_url": "http://10.1.10.22:4000/v1", "api_key": {"env": "KEY"}, "model": "model"},
+})  # fmt: skip
+HERE, PID = {"here": "/run/proxhermes.run.x"}, {"pid": 77}
+GOOD = {"done": True, "why": "Authenticated — 4 tool(s) available", "known": False}
+
+
+class Doors:
+    """A guest that tells `lines` (a callable is waited for), and a node that keeps what is run on it."""
+
+    def __init__(self, *lines: dict[str, Any] | str | Callable[[], object], rc: int = 0, err: str = "") -> None:
+        self.lines, self.rc, self.err = lines, rc, err
+        self.ran: list[Command] = []
+        self.heard = threading.Event()
+        self.ssh = self
+
+    def guest(self, vmid: int) -> Any:
+        assert vmid == 118
+        return _Guest(self)
+
+    def run(self, command: Command, **_: Any) -> CommandResult:
+        self.ran.append(command)
+        self.heard.set()
+        return CommandResult(0, "<h2>Authorization Successful</h2>", "")
+
+
+class _Guest:
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    def run(self, bundle: Any, entry: str, args: list[str], *, on_line: Callable[[str], None], **_: Any) -> Any:
+        assert {entry, "mcp-login.py", "guest-wait.sh", "agent.sh", "runtime.sh", "guest-call.sh"} <= bundle.keys()
+        assert args[:2] == ["linear", "300"]
+        for line in self._doors.lines:
+            if callable(line):
+                line()
+            else:
+                on_line(line if isinstance(line, str) else json.dumps(line))
+        return CommandResult(self._doors.rc, "", self._doors.err)
+
+
+def run(doors: Doors, events: Events | None = None, show: Callable[[str], None] = lambda url: None) -> Login:
+    return login(AGENT, "linear", doors, events or Events(), show=show)  # type: ignore[arg-type]
+
+
+def test_a_login_and_what_changed_with_it() -> None:
+    told: list[Event] = []
+    done = run(
+        Doors(HERE, PID, GOOD, "changed: container hermes: restarted", "gateway.health=200"), Events([told.append])
+    )
+    assert done == Login(known=False, why="Authenticated — 4 tool(s) available")
+    assert [event.text for event in told if event.kind is Kind.CHANGE] == ["container hermes: restarted"]
+    assert "gateway.health" not in str(told)
+
+
+def test_the_browsers_answer_goes_into_the_agents_place_on_standard_input() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    back = f"http://127.0.0.1:{port}/callback"
+    url = f"https://login.example.com/a?{urlencode({'response_type': 'code', 'redirect_uri': back, 'state': 's'})}"
+    shown: list[str] = []
+    pages: list[str] = []
+
+    def browse(address: str) -> None:
+        shown.append(address)
+        answer = urllib.request.urlopen(f"{back}?code=secret&state=s", timeout=10)
+        pages.append(answer.read().decode())
+
+    doors = Doors(HERE, PID, {"url": url}, lambda: doors.heard.wait(10), GOOD)
+    run(doors, show=browse)
+    (command,) = doors.ran
+    assert (shown, pages) == ([url], ["<h2>Authorization Successful</h2>"])
+    assert command.argv[:3] == ("pct", "exec", "118")
+    assert "/run/proxhermes.run.x/guest-call.sh" in command.argv
+    assert command.argv[-1] == str(port)
+    assert command.stdin == b"/callback?code=secret&state=s"
+    assert "secret" not in command.shown()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(back, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("doors", "kind", "words", "hint"),
+    [
+        (Doors(HERE, PID, {"done": False, "why": "access_denied"}), ProxhermesError, "access_denied", None),
+        (
+            Doors(HERE, PID, {"done": False, "why": "Server 'linear' not found in config."}),
+            ProxhermesError, "not found", "proxhermes bootstrap 118",
+        ),
+        (Doors(HERE, rc=1, err="container is not running"), CommandFailed, "did not get to its end", None),
+        (Doors(HERE, PID, GOOD, rc=1, err="failed: no"), CommandFailed, "did not come up again", None),
+    ],
+)  # fmt: skip
+def test_what_comes_to_nothing(doors: Doors, kind: type[ProxhermesError], words: str, hint: str | None) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        run(doors)
+    assert caught.value.hint == hint
+    assert doors.ran == []
+
+
+def test_ctrl_c_ends_it_there() -> None:
+    stop = threading.Event()
+    doors = Doors(HERE, PID, stop.set, lambda: doors.heard.wait(10), {"done": False, "why": "stopped as asked"})
+    with pytest.raises(Interrupted, match="as before"):
+        run(doors, Events(stop=stop))
+    (command,) = doors.ran
+    assert command.argv[-1] == "77"
+
+
+def test_a_second_ctrl_c_ends_it_there_too() -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    url = "https://login.example.com/a?response_type=code&redirect_uri=https%3A%2F%2Fproxy.example.com%2Fcb&state=s"
+    doors = Doors(HERE, PID, {"url": url}, lambda: doors.heard.wait(10))
+    with pytest.raises(KeyboardInterrupt):
+        run(doors, show=interrupted)
+    assert doors.ran[0].argv[-1] == "77"
+
+
+def test_a_door_that_does_not_open_is_told_and_not_waited_for() -> None:
+    doors = Doors(lambda: (_ for _ in ()).throw(ProxhermesError("the node is gone")))
+    with pytest.raises(ProxhermesError, match="the node is gone"):
+        run(doors)
