@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from proxhermes.hermes import layout, managed, persistent, podman, ports
+from proxhermes.hermes import layout, persistent, podman, ports
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import merged
 from proxhermes.inventory.models import Agent
@@ -140,7 +140,6 @@ def _environment(agent: Agent) -> dict[str, str]:
         "HERMES_UID": str(agent.hermes.uid),
         "HERMES_GID": str(agent.hermes.gid),
         "HERMES_HOME_MODE": _HOME_MODE,
-        **managed.environment(agent),
     }
     known = {**ports.environment(agent), **agent.hermes.environment}
     lines |= {name: known[name] for name in _SUPERVISORS if name in known}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxhermes.errors import SecretError, UsageError
-from proxhermes.hermes import env, messaging, ports
+from proxhermes.hermes import env, managed, messaging, ports
 from proxhermes.hermes.compose import API_PORT
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
@@ -64,6 +64,9 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
     keys = {KEY_VARIABLE: agent.litellm.api_key, **messaging.secrets(agent.messaging)}
     # The API is open within the agent's own network alone: it tells whether the gateway is up.
     lines = {"API_SERVER_ENABLED": "true", **ports.environment(agent), **messaging.environment(agent.messaging)}
+    if agent.runtime.type == "docker":
+        # Not in the service's environment: what the image does at its start could then not save a migrated config.yaml.
+        lines |= managed.environment(agent)
     lines |= {name: _value(reference, reveal=reveal) for name, reference in keys.items()}
     declared: dict[str, _Line] = {}
     duplicates: list[str] = []

@@ -4,7 +4,9 @@ Hermes (0.19: hermes_cli/config.py) then refuses `config set`, `setup`, `gateway
 saves its configuration or its .env, and names the manager. Of its three ways to be told, this is the one that says who:
 
 - the environment variable HERMES_MANAGED: any text is shown as the manager's name. It reaches whoever runs `hermes` in
-  the service's environment: the gateway, `docker exec`, the native runtime's command on the PATH;
+  the service's environment: the gateway, `docker exec`, the native runtime's command on the PATH. With the official
+  image it stands in .env, which all of these read, too, and which the image's own migration of config.yaml at its start
+  does not: it could otherwise not save what it migrates, and would leave a copy of the old file at each start;
 - the file `.managed`: 0.19 takes any for NixOS, and sends the user to `nixos-rebuild`;
 - the managed scope (`/etc/hermes`): pins single keys, and lets `setup` and `config set` change all others, which the
   next run would then have to merge.

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from proxhermes.hermes import compose, ports
+from proxhermes.hermes.environment import environment
 from proxhermes.hermes.files import UnusableFile
 
 
@@ -35,8 +36,7 @@ def test_its_environment_is_what_the_image_reads_by_itself(make_agent: Any) -> N
     assert {name: environment[name] for name in ("HERMES_UID", "HERMES_GID", "HERMES_HOME_MODE")} == {
         "HERMES_UID": "10000", "HERMES_GID": "10000", "HERMES_HOME_MODE": "0750",
     }  # fmt: skip
-    assert "proxhermes" in environment["HERMES_MANAGED"]
-    assert "HERMES_MANAGED" not in service(make_agent(hermes={"managed": False}))["environment"]
+    assert "HERMES_MANAGED" not in environment  # the image's migration of config.yaml would save nothing
 
 
 def test_the_agents_file_tools_may_write_where_it_can(make_agent: Any) -> None:
@@ -154,3 +154,13 @@ def test_on_the_guests_own_network_what_the_agent_opens_is_open(make_agent: Any,
 def test_a_compose_yaml_of_others_is_not_overwritten(text: str) -> None:
     with pytest.raises(UnusableFile, match=r"compose\.yaml"):
         compose.service_of(text)
+
+
+def test_the_image_may_migrate_the_configuration_of_a_managed_agent(
+    make_agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who manages it stands where `hermes` reads it, and what the image does at its start does not."""
+    monkeypatch.setenv("LITELLM_API_KEY", "sk")
+    assert "proxhermes up 118" in environment(make_agent()).lines["HERMES_MANAGED"]
+    assert "HERMES_MANAGED" not in environment(make_agent(hermes={"managed": False})).lines
+    assert "HERMES_MANAGED" not in environment(make_agent(runtime={"type": "native"})).lines

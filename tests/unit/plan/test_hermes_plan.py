@@ -12,7 +12,7 @@ import pytest
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Place
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import env, labels, layout, modes, placement
+from proxhermes.hermes import env, labels, layout, managed, modes, placement
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
@@ -96,6 +96,7 @@ def test_a_new_guest_gets_everything(make_agent: Any) -> None:
         "API_SERVER_ENABLED": "true",
         "LITELLM_API_KEY": "sk-the-key",
         "API_SERVER_KEY": "fresh-key",
+        **managed.environment(make_agent()),
     }
     secret = [name for name, content in written(make_agent(), found).items() if b"sk-the-key" in content]
     assert secret == ["home:.env"]
@@ -164,7 +165,7 @@ def test_what_left_the_inventory_leaves_the_files_and_nothing_else_does(make_age
     facts = changed(facts, "env", (facts.content("env") or b"") + b"DISCORD_BOT_TOKEN=theirs\n")
     new = written(make_agent(), plan(make_agent(), facts))
     assert set(env.values(new["home:.env"].decode())) == {
-        "API_SERVER_ENABLED", "LITELLM_API_KEY", "API_SERVER_KEY", "DISCORD_BOT_TOKEN",
+        "API_SERVER_ENABLED", "LITELLM_API_KEY", "API_SERVER_KEY", "DISCORD_BOT_TOKEN", "HERMES_MANAGED",
     }  # fmt: skip
     assert b"telegram" not in new["home:config.yaml"]
     assert b"skills" not in new["home:config.yaml"]
