@@ -163,7 +163,9 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         f"{UNIT}/inventory/test_inventory_runtime.py::test_a_published_dashboard_without_authentication_is_refused",
         note="`HERMES_DASHBOARD_PORT`; published only with authentication.", newer=True,
     ),
-    _one("backend.extraArgs", "", note="The image's supervisor starts the dashboard, and takes no arguments.", newer=True),
+    _one(
+        "backend.extraArgs", "", newer=True, note="The image's supervisor starts the dashboard without arguments.",
+    ),
     _one(
         "backend.sessionTokenFile", "hermes.secrets",
         f"{UNIT}/hermes/test_environment.py::test_a_secret_of_several_lines_is_a_line_of_env",

@@ -1,4 +1,4 @@
-"""docs/options.md is what the models say; every option of the NixOS module has a counterpart with tests, or a reason."""
+"""docs/options.md is what the models say; each option of the NixOS module has a counterpart with tests, or a reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ authFile authFileForceOverwrite documents hermesHomeFiles* extraArgs extraPackag
 extraDependencyGroups* restart restartSec addToSystemPackages backend.mode* backend.host* backend.port*
 backend.extraArgs* backend.sessionTokenFile* container.enable container.backend container.image container.extraVolumes
 container.extraOptions container.hostUsers*
-""".split()
+"""
 SERVER = """
 command args env url headers auth enabled timeout connect_timeout tools.include tools.exclude sampling.enabled
 sampling.model sampling.max_tokens_cap sampling.timeout sampling.max_rpm sampling.max_tool_rounds
 sampling.allowed_models sampling.log_level
-""".split()
+"""
 
 
 def test_the_document_is_up_to_date() -> None:
@@ -32,7 +32,7 @@ def test_the_document_is_up_to_date() -> None:
 
 
 def test_every_option_of_the_module_is_there() -> None:
-    expected = {*MODULE, *(f"mcpServers.<name>.{name}" for name in SERVER)}
+    expected = {*MODULE.split(), *(f"mcpServers.<name>.{name}" for name in SERVER.split())}
     assert {each.option + "*" * each.newer for each in TOOL["MODULE"]} == expected
 
 
