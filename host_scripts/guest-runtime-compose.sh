@@ -11,6 +11,7 @@ rt_prepare() { compose_prepare; }
 rt_files() { compose_files; }
 rt_facts() { compose_facts; }
 rt_retire() { compose_retire; }
+rt_verify() { compose_verify; }
 rt_recreate() { :; }
 
 compose_prepare() {
@@ -113,7 +114,7 @@ container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}')
   fact compose.hash "$(rt_compose config --hash "$container" 2>/dev/null | sed -n "s/^$container //p")"
 }
 
-rt_verify() {
+compose_verify() {
   case $engine in
     podman) ask engine 20 podman info --format '{{.Version.Version}}|{{.Store.GraphDriverName}}|{{slice .Host.CgroupsVersion 1}}' ;;
     *) ask engine 20 docker info --format '{{.ServerVersion}}|{{.Driver}}|{{.CgroupVersion}}' ;;

@@ -78,4 +78,12 @@ rt_facts() {
   package_facts
 }
 
+rt_verify() {
+  compose_verify
+  ask package 20 readlink "$project/current"
+  rt_identity | put identity
+  layer_file provisioned | put provisioned
+  layer_file failed | put provision_failed
+}
+
 rt_exec() { "$engine" exec -i "$container" "$layer/entrypoint" exec "$@"; }

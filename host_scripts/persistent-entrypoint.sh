@@ -71,6 +71,7 @@ become() {
   user=$(entry passwd "$agent_uid")
   USER=$user LOGNAME=$user
   export USER LOGNAME
+  if [ "$(id -u)" = "$agent_uid" ]; then exec "$@"; fi
   # busybox has a setpriv, too, which changes no user.
   if setpriv --reuid "$agent_uid" --regid "$agent_gid" --init-groups true 2>/dev/null; then
     exec setpriv --reuid "$agent_uid" --regid "$agent_gid" --init-groups "$@"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxhermes.verify import container, engine, hermes, host, mcp, service
+from proxhermes.verify import container, engine, hermes, host, layer, mcp, service
 from proxhermes.verify.model import Check
 
 # The files that root and the agent wrote are looked at once the agent has written its own: one look for all.
@@ -10,6 +10,7 @@ CHECKS: tuple[Check, ...] = (
     *container.CHECKS,
     *engine.CHECKS,
     *service.CHECKS,
+    *layer.CHECKS,
     *hermes.CHECKS[:-2],
     *mcp.CHECKS,
     *host.CHECKS,

@@ -1,0 +1,169 @@
+"""The agent in a plain image with a layer of its own: (wanted, facts) -> changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxhermes.errors import Refused
+from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Service
+from proxhermes.hermes import compose, package, persistent
+from proxhermes.inventory.models import Agent
+from proxhermes.plan.model import Effect, worst
+from proxhermes.plan.persistent import plan_persistent
+
+
+def plain(make_agent: Any, hermes: dict[str, Any] | None = None, **runtime: Any) -> Agent:
+    return make_agent(runtime={"type": "persistent"} | runtime, hermes=hermes or {})  # type: ignore[no-any-return]
+
+
+def file(text: str) -> File:
+    return File(0, 0, 0o644, "regular file", text.encode())
+
+
+def settled(agent: Agent, **known: str) -> GuestFacts:
+    """A guest in which everything is as `agent` wants it, but for what `known` says of the service."""
+    facts = {
+        "package": package.recipe(agent, system="debian 13").id,
+        "identity": persistent.identity(agent),
+        "entrypoint": "same",
+    }
+    files = {
+        "compose": file(compose.render(agent, mtu=None)),
+        "layer": file(persistent.environment(agent, compose.API_PORT)),
+    }
+    container = DockerContainer("id", "sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's")
+    return GuestFacts(
+        "debian", "13", container=container, service=Service("running", facts | known), files=files, image_id="sha256:1"
+    )
+
+
+def effect(agent: Agent, facts: GuestFacts) -> Effect:
+    return worst(plan_persistent(agent, facts, Effect.NONE, None)[0])
+
+
+def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    assert plan_persistent(agent, settled(agent), Effect.NONE, None) == ((), {}, ())
+
+
+def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    _, files, notes = plan_persistent(agent, GuestFacts("debian", "13"), Effect.NONE, None)
+    assert {persistent.ENVIRONMENT, compose.NAME, package.NAME, package.REQUIREMENTS} == set(files)
+    assert not notes  # nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("hermes", "runtime"),
+    [
+        ({}, {"package": {"pypi": "hermes-agent==0.18.2"}}),
+        ({}, {"extra_args": ["--verbose"]}),
+        ({}, {"extra_packages": ["jq"]}),
+        ({}, {"extra_python_packages": ["httpx"]}),
+        ({}, {"allow_root": True}),
+        ({"uid": 2000, "gid": 2000}, {}),
+        ({"managed": False}, {}),
+        ({"working_directory": "/fast"}, {}),
+    ],
+    ids=str,
+)
+def test_what_is_read_at_the_start_restarts_and_costs_no_layer(make_agent: Any, hermes: Any, runtime: Any) -> None:
+    before, after = plain(make_agent), plain(make_agent, hermes, **runtime)
+    assert persistent.identity(before) == persistent.identity(after)
+    assert effect(after, settled(before)) is Effect.RESTART_SERVICE
+
+
+def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
+    before, after = plain(make_agent), plain(make_agent, restart="always")
+    changes, files, _ = plan_persistent(after, settled(before), Effect.NONE, None)
+    assert [(change.subject, change.after, change.effect) for change in changes] == [
+        ("compose.yaml: restart", "always", Effect.NONE)
+    ]
+    assert compose.NAME in files
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        {"image": "ubuntu:24.04"},
+        {"extra_volumes": ["/srv/models:/models:ro"]},
+        {"state_dir": "/srv/hermes"},
+        {"network": "host"},
+        {"ports": ["127.0.0.1:7642:8642"]},
+        {"shm_size": "2g"},
+        {"healthcheck": {"interval": 60}},
+        {"compose_override": {"cap_add": ["SYS_PTRACE"]}},
+    ],
+    ids=str,
+)
+def test_another_identity_is_another_container_and_the_plan_says_what_is_lost(make_agent: Any, runtime: Any) -> None:
+    before, after = plain(make_agent), plain(make_agent, **runtime)
+    changes, files, notes = plan_persistent(after, settled(before), Effect.NONE, None)
+    assert worst(changes) is Effect.RECREATE_SERVICE
+    assert any("LOST" in (change.after or "") for change in changes)
+    assert any("is lost" in note for note in notes)
+    assert persistent.identity(after).encode() in files[compose.NAME]
+
+
+def test_another_mount_is_another_container(make_agent: Any) -> None:
+    after = make_agent(runtime={"type": "persistent"}, mounts=[{"host": "/mnt/a", "guest": "/data"}])
+    assert effect(after, settled(plain(make_agent))) is Effect.RECREATE_SERVICE
+
+
+def test_another_way_to_write_compose_yaml_costs_no_layer(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    older = compose.render(agent, mtu=None).replace("init: true", "init: true\n    stop_signal: SIGTERM")
+    changes, files, _ = plan_persistent(
+        agent, replace(facts, files={**facts.files, "compose": file(older)}), Effect.NONE, None
+    )
+    assert {change.effect for change in changes} == {Effect.NONE} and compose.NAME in files
+
+
+def test_the_inventory_s_order_of_keys_is_no_identity(make_agent: Any) -> None:
+    one = plain(make_agent, compose_override={"cap_add": ["A"], "devices": ["/dev/fuse"]})
+    other = plain(make_agent, compose_override={"devices": ["/dev/fuse"], "cap_add": ["A"]})
+    assert persistent.identity(one) == persistent.identity(other)
+
+
+@pytest.mark.parametrize(
+    ("known", "subject"),
+    [({"entrypoint": ""}, "layer/entrypoint"), ({"package": ""}, "package")],
+)
+def test_what_is_wrong_is_put_right(make_agent: Any, known: dict[str, str], subject: str) -> None:
+    agent = plain(make_agent)
+    (change,) = plan_persistent(agent, settled(agent, **known), Effect.NONE, None)[0]
+    assert (change.subject, change.effect) == (subject, Effect.RESTART_SERVICE)
+
+
+def test_one_that_does_not_run_is_started_and_not_made_anew(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    assert facts.container is not None
+    facts = replace(facts, container=replace(facts.container, status="exited"))
+    assert effect(agent, facts) is Effect.RESTART_SERVICE
+
+
+def test_a_run_that_was_cut_off_is_made_good(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    facts = replace(facts, files={**facts.files, "pending": file("up\n")})
+    assert effect(agent, facts) is Effect.RESTART_SERVICE
+
+
+def test_tools_that_could_not_be_provisioned_are_told_and_change_nothing(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent, **{"provision_failed:": "...\nE: no network\n"})
+    changes, _, notes = plan_persistent(agent, facts, Effect.NONE, None)
+    assert not changes and "E: no network" in notes[0]
+
+
+def test_a_container_of_somebody_else_s_is_refused(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    assert facts.container is not None
+    with pytest.raises(Refused, match="made by docker run"):
+        plan_persistent(agent, replace(facts, container=replace(facts.container, project="")), Effect.NONE, None)
