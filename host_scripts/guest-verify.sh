@@ -46,13 +46,14 @@ ask gateway 60 rt_exec hermes gateway status
 ask base_url 60 rt_exec hermes config get model.base_url
 ask model 60 rt_exec hermes config get model.default
 
-# In a home of its own, so that nothing is changed should it not refuse, with the folders that it does not start without.
+# In a home of its own, so that nothing is changed should it not refuse, with the folders that it does not start without;
+# and by the command itself, for one on the PATH may see to it that the home is the agent's.
 [ ! -f managed ] || ask managed 60 rt_exec sh -c '
   HERMES_HOME=$(mktemp -d)
   export HERMES_HOME
   trap "rm -rf \"$HERMES_HOME\"" EXIT
   for folder in $1; do mkdir "$HERMES_HOME/$folder"; done
-  hermes config set proxhermes.verify refused' sh "$(cat managed)"
+  "$2" config set proxhermes.verify refused' sh "$(cat managed)" "${python%/*}/hermes"
 
 # Each MCP server that the inventory has: its name, seconds, the file of its tokens.
 mcp_servers() {
