@@ -60,9 +60,6 @@ rt_prepare() {
 
 rt_files() {
   rt_user
-  for folder in "$user_home" "$workspace"; do
-    [ -d "$folder" ] || install -d -m 0750 -o "$uid" -g "$gid" "$folder"
-  done
   if [ -f "$here/as-agent" ]; then place "$here/as-agent" "$project/as-agent" 0755; fi
   if [ -f "$here/unit" ]; then place "$here/unit" "$unit_file" 0644; fi
   if [ "$add_to_path" = no ]; then
