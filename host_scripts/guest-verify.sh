@@ -53,7 +53,8 @@ ask model 60 rt_exec hermes config get model.default
   export HERMES_HOME
   trap "rm -rf \"$HERMES_HOME\"" EXIT
   for folder in $1; do mkdir "$HERMES_HOME/$folder"; done
-  "$2" config set proxhermes.verify refused' sh "$(cat managed)" "${python%/*}/hermes"
+  grep "^HERMES_MANAGED=" "$3/.env" >"$HERMES_HOME/.env" || :
+  "$2" config set proxhermes.verify refused' sh "$(cat managed)" "${python%/*}/hermes" "$inner_home"
 
 # Each MCP server that the inventory has: its name, seconds, the file of its tokens.
 mcp_servers() {
