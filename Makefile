@@ -55,7 +55,7 @@ lab-test: $(READY)
 	  done; exit $$code
 
 docs: $(READY)
-	$(RUN)python tools/options.py > docs/options.md.new
+	$(RUN)python docs/options.py > docs/options.md.new
 	mv docs/options.md.new docs/options.md
 
 lint: $(READY)

@@ -6,7 +6,7 @@ is written anew with comments and order kept. Either way it is read again, and u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from proxhermes.hermes import yaml_anchors, yaml_edit
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import ABSENT, Difference, Path, lookup, merged, nested, same, three_way
+from proxhermes.hermes.merge import Difference, Path, merged, same, three_way
 from proxhermes.hermes.settings import VERSION
 
 NAME: Final = "config.yaml"
@@ -54,7 +54,6 @@ def update(
     *,
     last: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
-    forget: Collection[Path] = (),
 ) -> ConfigUpdate:
     """Merge `wanted` into the file's `text` (None: no file), by the law of `hermes.merge.three_way`.
 
@@ -62,9 +61,6 @@ def update(
     nothing. Raises UnusableFile for a text that cannot be read, or not be changed without touching others' keys.
     """
     existing = parse(text or "")
-    for path in forget:
-        if (value := lookup(existing, path)) is not ABSENT:
-            last = merged(last or {}, nested(path, value))
     # Hermes itself raises the file's version: whoever wrote it, it is never taken out.
     known = {key: value for key, value in (last or {}).items() if key != VERSION}
     merge = three_way(existing, wanted, last=known, defaults=defaults)

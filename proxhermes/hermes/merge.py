@@ -149,13 +149,3 @@ def nested(path: Path, value: Any) -> dict[str, Any]:
         value = {key: value}
     assert isinstance(value, dict)
     return value
-
-
-def pointer(path: Path) -> str:
-    """The path as one text, after RFC 6901 (JSON Pointer)."""
-    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
-
-
-def parse_pointer(text: str) -> Path:
-    """The path that `pointer` wrote."""
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOL = runpy.run_path(str(ROOT / "tools" / "options.py"))
+TOOL = runpy.run_path(str(ROOT / "docs" / "options.py"))
 
 MODULE = """
 enable package user group createUser stateDir workingDirectory configFile settings environment environmentFiles

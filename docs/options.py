@@ -1,6 +1,6 @@
 """Writes docs/options.md: every option of `hermes:` and `runtime:` from the models, and the NixOS module's beside ours.
 
-python tools/options.py > docs/options.md
+python docs/options.py > docs/options.md
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def document() -> str:
 _HEAD: Final = """\
 # Options of the agent
 
-Written by `tools/options.py` from the inventory's models; a test fails when it is out of date. The whole inventory is
+Written by `docs/options.py` from the inventory's models; a test fails when it is out of date. The whole inventory is
 described by `proxhermes inventory schema`, and shown by `inventory.example.yaml`. NAME stands for a name of one's own.
 """
 _MODULE_HEAD: Final = """\
