@@ -126,7 +126,9 @@ def three_way(
     asked: dict[str, Any] = {}
     for path, value in leaves(defaults):
         before = lookup(existing, path)
-        if before is ABSENT or same(before, lookup(last, path)):
+        above = (lookup(existing, path[:end]) for end in range(1, len(path)))
+        taken = any(block is not ABSENT and not isinstance(block, Mapping) for block in above)
+        if not taken and (before is ABSENT or same(before, lookup(last, path))):
             asked = merged(asked, nested(path, value))
     asked = merged(asked, wanted)
     target = merged(existing, asked)

@@ -102,6 +102,7 @@ def test_defaults_are_set_only_where_nothing_stands() -> None:
         "_config_version": 33,
     }
     assert config.update("terminal: {cwd: null}\n_config_version: 12\n", {}, defaults=defaults).differences == ()
+    assert config.update("terminal: null\n_config_version: 12\n", {}, defaults=defaults).differences == ()
 
 
 @pytest.mark.parametrize(
