@@ -9,6 +9,7 @@ rt_compose() { (cd "$project" && "$engine" compose "$@"); }
 # What a runtime with more to it than its container does otherwise, and what compose is told of making that anew.
 rt_prepare() { compose_prepare; }
 rt_files() { compose_files; }
+rt_start() { compose_start "$1"; }
 rt_facts() { compose_facts; }
 rt_retire() { compose_retire; }
 rt_verify() { compose_verify; }
@@ -40,7 +41,7 @@ unsupervised() {
   ' unsupervised "$home/gateway_state.json"
 }
 
-rt_start() {
+compose_start() {
   if [ "$supervised" = no ]; then unsupervised; fi
   if [ "$(rt_status)" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
   before=$(rt_inspect '{{.Id}} {{.State.StartedAt}}')

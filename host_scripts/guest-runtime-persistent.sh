@@ -33,6 +33,24 @@ rt_files() {
   fi
 }
 
+rt_start() {
+  compose_start "$1"
+  layer_wait
+  package_prune
+}
+
+# The first start of a layer downloads its tools, which takes as long as it takes: who waits for the gateway begins to
+# count when the entrypoint has become it.
+layer_wait() {
+  deadline=$(($(date +%s) + 1800)) told=no
+  while [ "$(rt_status)" = running ] && [ "$(date +%s)" -lt "$deadline" ]; do
+    if "$engine" top "$container" -eo pid,args 2>/dev/null | grep -q 'gateway run'; then return 0; fi
+    [ "$told" = yes ] || echo "waiting for the layer's tools"
+    told=yes
+    sleep 0.5
+  done
+}
+
 # What this system knows of its network, for the tools in the layer: a proxy of apt's, an index of pip's, certificates.
 layer_network() {
   apt-config dump 2>/dev/null | grep -i '^Acquire::https\{0,1\}::Proxy' >"$here/apt.conf" || true

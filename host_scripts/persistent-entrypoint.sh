@@ -11,7 +11,7 @@
 set -u
 
 folder=${0%/*}
-kept=${PROXHERMES_LAYER:-/var/lib/proxhermes} # in the layer: what was provisioned into it, or why not
+kept=/var/lib/proxhermes # in the layer: what was provisioned into it, or why not
 # shellcheck source=/dev/null
 . "$folder/environment" || exit 1
 

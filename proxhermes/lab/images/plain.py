@@ -92,6 +92,7 @@ def _busybox(bench: Workbench, cache: Cache, root: Path) -> None:
     bench.run(["dpkg-deb", "-x", next(package.glob("*.deb")), package / "files"])
     for name in ("bin", "etc", "root", "tmp", "var", "usr/bin", "home"):
         (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
     shutil.copy2(package / "files/bin/busybox", root / "bin/busybox")
     for applet in APPLETS:
         (root / "bin" / applet).symlink_to("busybox")
