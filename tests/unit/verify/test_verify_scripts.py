@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from guest_bundle import lay_out, run
 
-from proxhermes.facts import tree
 from proxhermes.transport.scripts import script
 from proxhermes.verify.scene import Answers
 
@@ -35,7 +34,6 @@ def mount(tmp_path: Path) -> Path:
 def in_guest(tmp_path: Path, mount: Path) -> Answers:
     """guest-verify.sh with a Docker that does not answer."""
     (tmp_path / "data").mkdir(exist_ok=True)
-    scripts = ("guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS)
     bundle = lay_out(tmp_path / "bundle", tmp_path, docker="exit 1", ss="exit 1")
     done = run(bundle, "guest-verify.sh", NONCE, str(mount))
     assert done.returncode == 0, done.stderr
