@@ -16,37 +16,52 @@ rt_ours() {
   [ -f "$1" ] && [ ! -L "$1" ] && grep -qsF "$mark" "$1"
 }
 
-# Refuses what the wanted user and group would collide with. With create_user=no they have to be there.
-rt_check_user() {
-  there=$(getent group "$group" | cut -d : -f 3 || true) name=$(getent group "$gid" | cut -d : -f 1 || true)
-  [ -z "$name" ] || [ "$name" = "$group" ] || fail "the group $gid of this guest is called $name, not $group"
-  [ -n "$there" ] || [ "$create_user" = yes ] || fail "there is no group $group in this guest, and runtime.create_user is false"
-  [ -z "$there" ] || [ "$there" = "$gid" ] || rt_made_by_us || fail "the group $group of this guest is number $there, not $gid"
-  there=$(id -u "$user" 2>/dev/null || true) name=$(getent passwd "$uid" | cut -d : -f 1 || true)
-  [ -z "$name" ] || [ "$name" = "$user" ] || fail "the user $uid of this guest is called $name, not $user"
-  [ -n "$there" ] || [ "$create_user" = yes ] || fail "there is no user $user in this guest, and runtime.create_user is false"
-  [ -z "$there" ] || [ "$there" = "$uid" ] || rt_made_by_us || fail "the user $user of this guest is number $there, not $uid"
+# What there is of the wanted user and group, by their numbers and by their names.
+rt_look_for_user() {
+  by_uid=$(getent passwd "$uid" | cut -d : -f 1) by_user=$(getent passwd "$user" | cut -d : -f 3)
+  by_gid=$(getent group "$gid" | cut -d : -f 1) by_group=$(getent group "$group" | cut -d : -f 3)
+  mine=no
+  if [ "$create_user" = yes ] && [ "$(getent passwd "${by_uid:-$user}" | cut -d : -f 5)" = "$gecos" ]; then mine=yes; fi
 }
 
-rt_made_by_us() { [ "$create_user" = yes ] && [ "$(getent passwd "$user" | cut -d : -f 5)" = "$gecos" ]; }
+# Refuses what the wanted user and group would collide with. With create_user=no they have to be there.
+rt_check_user() {
+  rt_look_for_user
+  rt_check user "$user" "$uid" "$by_uid" "$by_user"
+  rt_check group "$group" "$gid" "$by_gid" "$by_group"
+}
+
+# rt_check KIND NAME NUMBER NAME-OF-NUMBER NUMBER-OF-NAME: ours may get another name, or another number.
+rt_check() {
+  if [ "$4" = "$2" ] || { [ "$mine" = yes ] && { [ -z "$4" ] || [ -z "$5" ]; }; }; then return 0; fi
+  [ -z "$4" ] || fail "the $1 $3 of this guest is called $4, not $2"
+  [ -z "$5" ] || fail "the $1 $2 of this guest is number $5, not $3"
+  [ "$create_user" = yes ] || fail "there is no $1 $2 in this guest, and runtime.create_user is false"
+}
 
 rt_user() {
-  there=$(getent group "$group" | cut -d : -f 3 || true)
-  if [ -z "$there" ]; then
+  rt_look_for_user
+  [ "$by_uid $by_gid" != "$user $group" ] || return 0
+  rt_stop # nobody's name or number is changed while he is at work
+  if [ -z "$by_gid$by_group" ]; then
     groupadd -g "$gid" "$group"
     echo "changed: group $group: made, number $gid"
-  elif [ "$there" != "$gid" ]; then
+  elif [ -z "$by_gid" ]; then
     groupmod -g "$gid" "$group"
-    echo "changed: group $group: number $there -> $gid"
+    echo "changed: group $group: number $by_group -> $gid"
+  elif [ "$by_gid" != "$group" ]; then
+    groupmod -n "$group" "$by_gid"
+    echo "changed: group $gid: name $by_gid -> $group"
   fi
-  there=$(id -u "$user" 2>/dev/null || true)
-  if [ -z "$there" ]; then
+  if [ -z "$by_uid$by_user" ]; then
     useradd -u "$uid" -g "$gid" -d "$user_home" -M -N -s /bin/bash -c "$gecos" "$user"
     echo "changed: user $user: made, number $uid"
-  elif [ "$there" != "$uid" ]; then
-    rt_stop
+  elif [ -z "$by_uid" ]; then
     usermod -u "$uid" "$user"
-    echo "changed: user $user: number $there -> $uid"
+    echo "changed: user $user: number $by_user -> $uid"
+  elif [ "$by_uid" != "$user" ]; then
+    usermod -l "$user" "$by_uid"
+    echo "changed: user $uid: name $by_uid -> $user"
   fi
 }
 
