@@ -12,6 +12,7 @@ from proxhermes.facts.container import read_container
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.notes import Ownership
+from proxhermes.plan.persistent import identity
 
 if TYPE_CHECKING:
     from proxhermes.facts.container import ContainerFacts
@@ -35,6 +36,8 @@ class AgentStatus:
 
     current: it was last set up from what the inventory says now; None where nobody can tell. version: of proxhermes,
     at that time. mounts: host folder and guest path as Proxmox has them. remark: what is odd about it.
+    identity: with `persistent`, what the inventory means its container to be (see hermes.persistent); another one than
+    before is another container. `verify` compares it with the one that is there.
     """
 
     vmid: int
@@ -48,6 +51,7 @@ class AgentStatus:
     current: bool | None = None
     version: str | None = None
     remark: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def status_of(agent: Agent, facts: ContainerFacts) -> AgentStatus:
         current=block.spec == notes.spec_hash(agent) if block and block.spec and not unfinished else None,
         version=block.version if block else None,
         remark="its creation was cut off; `proxhermes create` goes on from there" if unfinished else None,
+        identity=identity(agent),
     )
 
 

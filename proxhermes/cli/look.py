@@ -50,6 +50,8 @@ def _lines(agent: AgentStatus) -> list[str]:
         lines.append(f"  pending   {', '.join(agent.pending)} (until the next boot)")
     if agent.current is not None:
         lines.append("  set up    " + ("as the inventory says" if agent.current else "from another inventory than now"))
+    if agent.identity:
+        lines.append(f"  identity  {agent.identity[:12]} (of the layer; another one is another container)")
     if agent.remark:
         lines.append(f"  note      {agent.remark}")
     return lines

@@ -12,6 +12,7 @@ from proxhermes.hermes import compose, layout, persistent
 from proxhermes.hermes.environment import api_port
 from proxhermes.hermes.files import decoded
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime import PersistentRuntime
 from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
 from proxhermes.plan.model import Change, Door, Effect, Layer, worst
 from proxhermes.plan.package import plan_package
@@ -44,6 +45,11 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: byte
     found, lost = _container(agent, facts, new, max(so_far, worst(changes)))
     changes += found
     return tuple(changes), files, (*notes, *lost, *_unprovisioned(facts))
+
+
+def identity(agent: Agent) -> str | None:
+    """What the inventory means the container to be; None for a runtime that has no layer."""
+    return persistent.identity(agent) if isinstance(agent.runtime, PersistentRuntime) else None
 
 
 def _is_new(agent: Agent, facts: GuestFacts) -> bool:

@@ -137,10 +137,17 @@ def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> Non
 def entrypoint(operator: Operator, image: str, before: str = ":", *, command: str, **change: str) -> str:
     """What the entrypoint does of itself in a new container of `image`, once `before` has been done there."""
     values = {
-        **{"agent_uid": "10000", "agent_gid": "10000", "agent_allow_root": "no", "agent_command": command},
-        **{"agent_code": "/opt/hermes/current", "agent_api_port": "8642", "agent_packages": "x"},
-        **{"agent_workspace": "/state/workspace", "agent_cwd": "/state/workspace"},
-        **{"HOME": "/state/home", "HERMES_HOME": "/state/.hermes"},
+        "agent_uid": "10000",
+        "agent_gid": "10000",
+        "agent_allow_root": "no",
+        "agent_command": command,
+        "agent_code": "/opt/hermes/current",
+        "agent_api_port": "8642",
+        "agent_packages": "x",
+        "agent_workspace": "/state/workspace",
+        "agent_cwd": "/state/workspace",
+        "HOME": "/state/home",
+        "HERMES_HOME": "/state/.hermes",
         **change,
     }
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

@@ -38,6 +38,12 @@ def test_a_running_agent(make_agent: MakeAgent) -> None:
     assert status.current is True and status.mounts == (("/mnt/pve/hdd/hermes", "/data"),) and status.version
 
 
+def test_a_persistent_agent_has_an_identity_which_its_image_makes_another(make_agent: MakeAgent) -> None:
+    one, other = (make_agent(runtime={"type": "persistent", "image": image}) for image in ("debian:13", "debian:12"))
+    found = [status_of(agent, facts(agent)).identity for agent in (one, other, make_agent())]
+    assert found[0] and found[1] and found[0] != found[1] and found[2] is None
+
+
 def test_an_inventory_that_moved_on(make_agent: MakeAgent) -> None:
     assert status_of(make_agent(cores=8), facts(make_agent())).current is False
 
