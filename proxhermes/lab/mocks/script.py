@@ -66,7 +66,7 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
         return Reply(tool=call) if call.name else Reply("I was offered no tool for that.")
     if failed(results[-1]):
         return Reply(f"The tool failed: {results[-1][:300]}")
-    return Reply(word or f"Done. The tool said: {results[-1][:300]}")
+    return Reply(word or f"Done. The tool said: {results[-1][:2000]}")
 
 
 def _line(messages: Sequence[Mapping[str, Any]], word: str) -> str:
