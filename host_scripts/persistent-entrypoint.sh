@@ -11,6 +11,8 @@
 set -u
 
 folder=${0%/*}
+npm_version=10.9.4 # the last that runs with Node.js 18, which Debian 12 and Ubuntu 24.04 have
+npm_sha256=4bfba8a0c823024d1926ec9d97a37a00eb60fd2adf44b3d34a686fc32e8f51e4
 kept=/var/lib/proxhermes # in the layer: what was provisioned into it, or why not
 # shellcheck source=/dev/null
 . "$folder/environment" || exit 1
@@ -124,7 +126,6 @@ packages() {
   apt update || return 1
   # shellcheck disable=SC2086 # one word a package
   apt install -y --no-install-recommends $agent_packages || return 1
-  apt clean
   if ls "$folder"/ca/*.crt >/dev/null 2>&1; then
     mkdir -p /usr/local/share/ca-certificates/proxhermes
     cp "$folder"/ca/*.crt /usr/local/share/ca-certificates/proxhermes/ && update-ca-certificates || return 1
@@ -132,6 +133,25 @@ packages() {
   mkdir -p /etc/sudoers.d
   echo "#$agent_uid ALL=(ALL:ALL) NOPASSWD:ALL" >"$kept/sudoers" && chmod 0440 "$kept/sudoers" &&
     mv "$kept/sudoers" /etc/sudoers.d/proxhermes
+}
+
+# npm as its makers ship it: Debian's is the same in 370 packages, which are 170 MB and take longer than all the rest.
+# Where the registry is not reached, or Node.js is an older one, it is those after all.
+node_packages() {
+  if have npm; then return 0; fi
+  to=/usr/local/lib/node_modules/npm
+  rm -rf "$to.new"
+  # shellcheck disable=SC2015 # whatever of it fails, the other way is taken
+  mkdir -p "$to.new" /usr/local/bin &&
+    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b > 4) || (a === 18 && b > 16) ? 0 : 1)' &&
+    curl -fsS --retry 2 -m 120 -o "$kept/npm.tgz" "https://registry.npmjs.org/npm/-/npm-$npm_version.tgz" &&
+    echo "$npm_sha256  $kept/npm.tgz" | sha256sum -c - &&
+    tar -xzf "$kept/npm.tgz" --no-same-owner --strip-components 1 -C "$to.new" &&
+    echo 'prefix=/usr/local' >"$to.new/npmrc" && mv "$to.new" "$to" &&
+    ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm &&
+    ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx ||
+    apt install -y --no-install-recommends npm || return 1
+  rm -rf "$kept/npm.tgz" "$to.new"
 }
 
 # A Python environment of the agent's own, with pip and uv. It is in the agent's home, which outlives the layer: one
@@ -164,11 +184,12 @@ provision() {
     say "$(cat "$kept/failed")"
     return 0
   fi
-  say "provisioning, once: $agent_packages, a Python environment, uv"
-  if packages >"$kept/log" 2>&1 && surroundings && python_environment >>"$kept/log" 2>&1; then
+  say "provisioning, once: $agent_packages, npm, a Python environment, uv"
+  if packages >"$kept/log" 2>&1 && surroundings && node_packages >>"$kept/log" 2>&1 && python_environment >>"$kept/log" 2>&1; then
     grep '^proxhermes: ' "$kept/log" >&2
     echo "$wanted" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
     rm -f "$kept/failed"
+    apt clean
     say 'provisioned'
   else
     grep -v '^ *$' "$kept/log" | tail -n 5 >"$kept/failed"

@@ -21,10 +21,10 @@ LABEL: Final = "io.proxhermes.identity"
 ENVIRONMENT: Final = "layer-environment"
 """Name in the bundle of the file that the entrypoint reads."""
 TOOLS: Final = (
-    *("ca-certificates", "curl", "git", "nodejs", "npm", "procps"),
+    *("ca-certificates", "curl", "git", "nodejs", "procps"),
     *("python3", "python3-venv", "ripgrep", "sudo"),
 )
-"""What is provisioned once into a layer: Debian's and Ubuntu's names."""
+"""What is provisioned once into a layer, besides npm and uv: Debian's and Ubuntu's names."""
 _HOME_MODE: Final = "0750"
 
 

@@ -74,7 +74,7 @@ def test_it_is_provisioned_at_the_next_start_in_the_same_container(plain: Operat
     assert found[:2] == ["hermes", "root"]
     assert found[2:5] == [f"{HOME}/.venv/bin/{name}" for name in ("python", "pip", "uv")]
     assert found[5:] == [
-        *("/usr/bin/node", "/usr/bin/npm", "/usr/bin/jq"),
+        *("/usr/bin/node", "/usr/local/bin/npm", "/usr/bin/jq"),
         *("/opt/hermes/current/bin/hermes", f"{HOME}/.venv"),
     ]
 
