@@ -164,8 +164,7 @@ class _Page:
         if block.flow_style:
             return self._removed_in_line(block, key, value)
         first, last = self._lines(block, key, value)
-        comments = self._comments(value, first, last)
-        kept = "".join(self.text[self.start(number) : self.start(number + 1)] for number in comments)
+        kept = self._comments(value, first, last, key.start_mark.column)
         return self.text[: self.start(first)] + kept + self.text[self.start(last + 1) :]
 
     def replaced(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node, entry: Mapping[str, Any]) -> str:
@@ -185,8 +184,7 @@ class _Page:
         if remark := re.match(r"\s*:(\s+#.*)", self.line(first)[key.end_mark.column :]):
             head, rest = written.split(self.newline, 1)
             written = head + remark[1].rstrip() + self.newline + rest
-        comments = (self.line(number).lstrip() for number in self._comments(value, first, last))
-        kept = "".join(" " * column + comment + self.newline for comment in comments)
+        kept = self._comments(value, first, last, column)
         return self.text[: self.start(first)] + kept + written + self.text[self.start(last + 1) :]
 
     def _removed_in_line(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> str:
@@ -208,13 +206,16 @@ class _Page:
             raise CannotEdit
         return first, self.last(value, key.end_mark.index)
 
-    def _comments(self, value: yaml.Node, first: int, last: int) -> list[int]:
-        """The lines of comments within an entry of these lines, if its value is a block."""
+    def _comments(self, value: yaml.Node, first: int, last: int, column: int) -> str:
+        """The lines of comments within an entry of these lines, if its value is a block; moved to `column`.
+
+        Deeper than the entry itself they would become words of a text in its own lines before them.
+        """
         if not isinstance(value, yaml.CollectionNode) or value.flow_style:
-            return []
+            return ""
         inside = {number for node in _scalars(value) for number in range(node.start_mark.line, node.end_mark.line)}
-        lines = range(first + 1, last + 1)
-        return [number for number in lines if number not in inside and self.line(number).lstrip().startswith("#")]
+        lines = (self.line(number).lstrip() for number in range(first + 1, last + 1) if number not in inside)
+        return "".join(" " * column + line + self.newline for line in lines if line.startswith("#"))
 
 
 def _is_long(value: Any) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxhermes.hermes import config
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import ABSENT, leaves, lookup, merged, removed, same
+from proxhermes.hermes.merge import ABSENT, leaves, lookup, merged, nested, removed, same
 
 WANTED = {
     "model": {
@@ -283,7 +283,7 @@ def test_a_change_touches_nothing_but_its_entry(wanted: Any, old: str, new: str)
         (
             {"terminal": {"env_passthrough": ["A", "B"]}},
             "    env_passthrough:   # the list\n      # why\n      - A   # first\n      - B\n",
-            "      # why\n",
+            "    # why\n",
         ),
         ({"prompt": "# no comment\ntext\n"}, "prompt: |\n  # no comment\n  text\n", ""),
         ({"streaming": True}, "streaming: yes   # as it stood\n", ""),
@@ -293,6 +293,32 @@ def test_a_change_touches_nothing_but_its_entry(wanted: Any, old: str, new: str)
 def test_a_removal_leaves_all_else_as_it_is(last: Any, old: str, new: str) -> None:
     assert EVERY_KIND.count(old) == 1
     assert config.update(EVERY_KIND, {}, last=last).text == EVERY_KIND.replace(old, new)
+
+
+NAMES = """
+base base.a base.list terminal terminal.cwd terminal.env_passthrough terminal.env_passthrough.x terminal.new streaming
+prompt mcp_servers mcp_servers.lab.url mcp_servers.lab.new.x empty new.x
+"""
+PLACES = st.sampled_from(NAMES.split())
+VALUES = st.sampled_from([None, True, 7, "on", "a\nb\n", "# x", [], ["a", {"b": "c"}], {}, {"k": [1]}])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(PLACES, VALUES), max_size=4), st.lists(PLACES, max_size=3))
+def test_lines_of_comments_survive_whatever_is_set_and_removed(sets: Any, removals: list[str]) -> None:
+    wanted: Any = {}
+    for place, value in sets:
+        wanted = merged(wanted, nested(tuple(place.split(".")), value))
+    there = config.parse(EVERY_KIND)
+    last: Any = {}
+    for place in removals:
+        path = tuple(place.split("."))
+        if lookup(there, path) is not ABSENT:
+            last = merged(last, nested(path, lookup(there, path)))
+    after = config.update(EVERY_KIND, wanted, last=last).text
+    comments = {line.strip() for line in EVERY_KIND.splitlines() if line.strip().startswith("#")} - {"# no comment"}
+    assert comments <= {line.strip() for line in after.splitlines()}
+    assert config.update(after, wanted, last=wanted).text == after
 
 
 ANCHORS = """# shared
