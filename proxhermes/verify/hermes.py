@@ -30,7 +30,9 @@ def _platforms(scene: Scene) -> Finding:
         return failed("the gateway left no readable state", service.log(scene))
     known = messaging.standings(state)
     wanted = messaging.enabled(scene.agent.messaging)
-    platforms = {name: known.get(name, messaging.Standing("absent")) for name in (*wanted, *known)}
+    # One that was taken out of the configuration stays in the gateway's state, as the last shutdown left it.
+    others = [name for name, platform in known.items() if platform.state != "disconnected"]
+    platforms = {name: known.get(name, messaging.Standing("absent")) for name in (*wanted, *others)}
     lines = [
         f"{name} {platform.state}" + (f" ({platform.error})" if platform.error and not platform.connected else "")
         for name, platform in platforms.items()

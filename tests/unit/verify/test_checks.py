@@ -259,6 +259,13 @@ def test_a_death_long_ago_only_warns() -> None:
     assert check(scene(guest=seen | {"now": a_week_later})).verdict is Verdict.WARN
 
 
+def test_a_platform_that_left_the_inventory_is_no_failure() -> None:
+    gone = {**STATE, "platforms": {**STATE["platforms"], "discord": {"state": "disconnected"}}}  # type: ignore[dict-item]
+    assert LOOKS["hermes.platforms"](scene(guest={"state": json.dumps(gone)})).verdict is Verdict.PASS
+    mine = {**STATE, "platforms": {"telegram": {"state": "disconnected"}}}
+    assert LOOKS["hermes.platforms"](scene(guest={"state": json.dumps(mine)})).verdict is Verdict.FAIL
+
+
 def test_a_port_that_is_published_may_be_open() -> None:
     seen = scene(node={"open": "22 8642"})
     seen.agent.runtime.ports = ("0.0.0.0:8642:8642",)
