@@ -13,10 +13,14 @@ from conftest import Operator, agent
 VMID = 163
 DATA = "/opt/hermes/data"
 STATE = "/var/lib/hermes"
+APART = {"home": f"{STATE}/.hermes", "user_home": f"{STATE}/home", "workspace": f"{STATE}/workspace"}
 PLACES = {
     "docker": {"home": DATA, "user_home": f"{DATA}/home", "workspace": f"{DATA}/workspace"},
-    "native": {"home": f"{STATE}/.hermes", "user_home": f"{STATE}/home", "workspace": f"{STATE}/workspace"},
+    "native": APART,
+    "persistent": APART,
 }
+UNIT = "systemctl is-enabled hermes-agent.service"
+CONTAINER = "docker inspect hermes"
 GATEWAYS = "ps -eo args | grep -c '[h]ermes gateway run' || :"
 
 
@@ -55,19 +59,36 @@ def settled(operator: Operator, kind: str) -> None:
     for name, folder in PLACES[kind].items():
         assert guest(operator, f"cat {folder}/kept-{name}") == "my own\n"
         assert guest(operator, f"stat -c %u:%g {folder}").strip() == "10000:10000"
-    for other in PLACES.keys() - {kind}:
-        assert guest(operator, f"test -e {PLACES[other]['home']} || echo gone").strip() == "gone"
+    homes = {places["home"] for places in PLACES.values()}
+    there = [home for home in sorted(homes) if guest(operator, f"test -e {home} && echo yes || :")]
+    assert there == [PLACES[kind]["home"]]
     assert guest(operator, f"test -e {PLACES[kind]['home']}/state.db && echo there").strip() == "there"
     assert guest(operator, GATEWAYS).strip() == "1"
     assert changes(operator) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "moment"),
-    [("native", f"test -e {STATE}/.hermes"), ("docker", f"test ! -e {STATE}/.hermes")],
-    ids=["to native", "and back"],
-)
-def test_a_move_that_was_killed_goes_on(traveller: Operator, kind: str, moment: str) -> None:
+def has(operator: Operator, service: str) -> bool:
+    return guest(operator, f"{service} >/dev/null 2>&1 && echo yes || :").strip() == "yes"
+
+
+def test_to_native_killed_on_the_way(traveller: Operator) -> None:
+    killed_on_the_way(traveller, "native", f"test -e {STATE}/.hermes")
+
+
+def test_from_native_to_persistent_the_folders_stay(traveller: Operator) -> None:
+    write(traveller, "persistent")
+    assert "HERMES_HOME" not in changes(traveller)
+    settled(traveller, "persistent")
+    assert has(traveller, CONTAINER)
+    assert not has(traveller, UNIT)
+
+
+def test_and_back_killed_on_the_way(traveller: Operator) -> None:
+    killed_on_the_way(traveller, "docker", f"test ! -e {STATE}/.hermes")
+
+
+def killed_on_the_way(traveller: Operator, kind: str, moment: str) -> None:
+    """Go over to another runtime, end the run and its script once `moment` has come, and run again."""
     write(traveller, kind)
     run = traveller.start("bootstrap")
     deadline = time.monotonic() + 300
@@ -79,8 +100,7 @@ def test_a_move_that_was_killed_goes_on(traveller: Operator, kind: str, moment: 
     run.communicate()
     changes(traveller)
     settled(traveller, kind)
-    other = {"docker": "systemctl is-enabled hermes-agent.service", "native": "docker inspect hermes"}[kind]
-    assert guest(traveller, f"{other} >/dev/null 2>&1 && echo there || echo gone").strip() == "gone"
+    assert not has(traveller, {"docker": UNIT, "native": CONTAINER}[kind])
 
 
 def test_two_homes_are_refused_and_the_agent_goes_on(traveller: Operator) -> None:

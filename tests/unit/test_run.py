@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxhermes import run
+from proxhermes.apply.guest import Stale
 from proxhermes.errors import ProxhermesError, Refused
 from proxhermes.events import Events
 from proxhermes.facts.container import ContainerFacts
@@ -40,3 +41,32 @@ def test_bootstrap_goes_into_no_container_but_its_own(
     closed: Any = SimpleNamespace(pve=None)  # has no door to the guest
     with pytest.raises(kind, match=words):
         run.bootstrap(agent, closed, Events())
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_file_that_changes_meanwhile_is_planned_for_again_a_few_times(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Whoever wrote it: what they wrote is read before anything is done with it."""
+    looked: list[int] = []
+    stale = Stale("changed meanwhile", command="guest-hermes.sh", rc=75, stderr="")
+
+    def look(*_: Any) -> Any:
+        looked.append(1)
+        return run.InnerPlan(run.EnginePlan(), run.HermesPlan())
+
+    def apply(*_: Any) -> None:
+        if len(looked) <= times:
+            raise stale
+
+    monkeypatch.setattr(run, "_look_into", look)
+    monkeypatch.setattr(run, "apply_hermes", apply)
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    target: Any = SimpleNamespace(agent=make_agent())
+    if times < run.CHANCES:
+        run._bootstrap(target, doors, Events())
+        assert len(looked) == times + 1
+    else:
+        with pytest.raises(Stale):
+            run._bootstrap(target, doors, Events())
+        assert len(looked) == run.CHANCES
