@@ -61,6 +61,18 @@ _TRAPS: Final = (
         "the registry is not reached from inside the container: see its network and DNS, and `engine.registry_mirrors`",
     ),
     (
+        r"set up mount namespacing|226/NAMESPACE",
+        "systemd cannot close the service in: the container lacks the feature nesting (`proxhermes create` sets it)",
+    ),
+    (
+        r"Retrying \(Retry.*after connection broken|from versions: none",
+        "the container does not reach the package index: see its DNS, /etc/pip.conf, and proxies in /etc/environment",
+    ),
+    (
+        r"No matching distribution found|requires a different Python",
+        "see `runtime.package` and `extras` in the inventory: the package index has no such version for this Python",
+    ),
+    (
         r"address already in use|port is already allocated",
         "another program in the container has that port: see `runtime.ports`",
     ),

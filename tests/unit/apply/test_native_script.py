@@ -10,11 +10,12 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[3] / "host_scripts"
 OURS = "Hermes Agent by proxhermes"
-NOBODY = ({}, {})
+There = tuple[dict[str, tuple[int, str]], dict[str, int]]
+NOBODY: There = ({}, {})
 TOOLS = "".join(f'{tool}() {{ echo "{tool} $*"; }}\n' for tool in ("useradd", "usermod", "groupadd", "groupmod"))
 
 
-def run(there: tuple[dict[str, tuple[int, str]], dict[str, int]], call: str, **names: str) -> tuple[int, str]:
+def run(there: There, call: str, **names: str) -> tuple[int, str]:
     """Call a function where there are these users (number, remark) and groups. Its code, and what it said."""
     users, groups = there
     known = {"user": "hermes", "uid": "10000", "group": "hermes", "gid": "10000", "create_user": "yes"} | names
@@ -71,7 +72,7 @@ def test_what_is_somebody_elses_is_refused(
 
 def test_without_create_user_they_have_to_be_there() -> None:
     assert "there is no user hermes" in run(NOBODY, "rt_check_user", create_user="no")[1]
-    there = ({"hermes": (10000, "")}, {})
+    there: There = ({"hermes": (10000, "")}, {})
     assert "there is no group hermes" in run(there, "rt_check_user", create_user="no")[1]
     ours = ({"bot": (10000, OURS)}, {"hermes": 10000})
     assert "is called bot" in run(ours, "rt_check_user", create_user="no")[1]

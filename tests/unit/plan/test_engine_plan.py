@@ -137,6 +137,9 @@ def test_a_container_that_is_not_there_yet_gets_its_docker(make_agent: Any) -> N
         ("manifest for nousresearch/hermes-agent:nope not found: manifest unknown", "runtime.image"),
         ("write /var/lib/docker/tmp/x: no space left on device", "disk.size"),
         ("E: Unable to fetch some archives", "package sources"),
+        ("Failed to set up mount namespacing: /run/systemd/mount-rootfs: Permission denied", "nesting"),
+        ("ERROR: No matching distribution found for hermes-agent==9 (from versions: 0.18.2)", "runtime.package"),
+        ("(from versions: none) ERROR: No matching distribution found for hermes-agent==9", "package index"),
         ('invalid mount config for type "bind": bind source path does not exist: /data', "proxhermes create"),
     ],
 )
