@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from proxhermes.events import Event, Events
 from proxhermes.inventory.models import Agent
 
 MakeAgent = Callable[..., Agent]
+
+# How long a machine takes says nothing about what it computes.
+settings.register_profile("proxhermes", deadline=None)
+settings.load_profile("proxhermes")
 
 
 @pytest.fixture
