@@ -39,12 +39,20 @@ rt_start() {
   package_prune
 }
 
+# Podman would run the container's own ps, which not every image has, were it asked as Docker is.
+layer_processes() {
+  case $engine in
+    podman) podman top "$container" args ;;
+    *) "$engine" top "$container" -eo pid,args ;;
+  esac
+}
+
 # The first start of a layer downloads its tools, which takes as long as it takes: who waits for the gateway begins to
 # count when the entrypoint has become it.
 layer_wait() {
   deadline=$(($(date +%s) + 1800)) told=no
   while [ "$(rt_status)" = running ] && [ "$(date +%s)" -lt "$deadline" ]; do
-    if "$engine" top "$container" -eo pid,args 2>/dev/null | grep -q 'gateway run'; then return 0; fi
+    if layer_processes 2>/dev/null | grep -q 'gateway run'; then return 0; fi
     [ "$told" = yes ] || echo "waiting for the layer's tools"
     told=yes
     sleep 0.5

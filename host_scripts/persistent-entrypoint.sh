@@ -119,9 +119,18 @@ apt() {
     -o Acquire::https::Timeout=30 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold "$@"
 }
 
+# The way to the package sources, as the system around the container goes it now.
+proxy() {
+  [ -d /etc/apt/apt.conf.d ] || return 0
+  if [ -f "$folder/apt.conf" ]; then
+    cp "$folder/apt.conf" /etc/apt/apt.conf.d/90proxhermes
+  else
+    rm -f /etc/apt/apt.conf.d/90proxhermes
+  fi
+}
+
 # What was cut off in the middle of dpkg is finished first.
 packages() {
-  [ ! -f "$folder/apt.conf" ] || cp "$folder/apt.conf" /etc/apt/apt.conf.d/90proxhermes || return 1
   dpkg --configure -a --force-confold || return 1
   apt update || return 1
   # shellcheck disable=SC2086 # one word a package
@@ -211,6 +220,7 @@ esac
 identify
 rights || say 'the rights of the agent'"'"'s folders could not be set'
 surroundings
+proxy
 provision
 surroundings
 cd "$agent_cwd" 2>/dev/null || cd "$HOME" || exit 1

@@ -149,7 +149,8 @@ def build_packages(agent: Agent) -> tuple[str, ...]:
         return ()
     git = ("git",) if runtime.package.git else ()
     if isinstance(runtime, PersistentRuntime):
-        return ("ca-certificates", "curl", "patchelf", "python3-venv", *git)
+        init = ("catatonit",) if runtime.engine == "podman" else ()  # Docker's comes with it
+        return ("ca-certificates", "curl", "patchelf", "python3-venv", *git, *init)
     # git and ripgrep: what the agent's own tools call (its file search, its skills), as in the official image.
     wanted = ("ca-certificates", "curl", "git", "python3-venv", "ripgrep", *runtime.extra_packages)
     return tuple(dict.fromkeys(wanted))
