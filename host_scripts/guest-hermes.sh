@@ -64,6 +64,8 @@ hand_over() {
   old=$(stat -c %u "$home" 2>/dev/null || echo "$uid")
   [ "$old" != "$uid" ] || return 0
   rt_stop
+  # What it lies in, where that is the agent's, too: without it the agent would not come to its home.
+  if [ "$(stat -c %u "${home%/*}")" = "$old" ]; then chown -h "$uid:$gid" "${home%/*}"; fi
   # The home itself is the last one: by it the next run sees whether this one got to the end.
   for folder in "$user_home" "$workspace" "$home"; do
     [ ! -d "$folder" ] || find "$folder" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
