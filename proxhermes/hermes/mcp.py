@@ -24,9 +24,14 @@ def render(servers: Mapping[str, McpServer]) -> dict[str, Any]:
     return {name: _server(server) for name, server in servers.items()}
 
 
+def token_name(server: str) -> str:
+    """The name that Hermes gives the files of a server's login: no dot in it, and at most 128 characters."""
+    return re.sub(r"[^\w-]", "_", server).strip("_")[:128] or "default"
+
+
 def token_file(name: str) -> str:
     """Path in HERMES_HOME of the tokens of server `name`; `.client.json` in its place is the client's registration."""
-    return f"{TOKENS}/{re.sub(r'[^A-Za-z0-9_-]', '_', name).strip('_')[:128] or 'default'}.json"
+    return f"{TOKENS}/{token_name(name)}.json"
 
 
 def _server(server: McpServer) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,12 +11,12 @@ from proxhermes.errors import UsageError
 from proxhermes.hermes import documents, environment, package, settings
 from proxhermes.hermes.environment import Environment
 from proxhermes.hermes.files import decoded
+from proxhermes.hermes.mcp import TOKENS, token_name
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.secrets import SecretFile, mask_everywhere
 
 AUTH: Final = "auth.json"
-TOKENS: Final = "mcp-tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,6 @@ def _seeds(agent: Agent) -> Iterator[Seed]:
         yield Seed(f"{file}.json", _logins(login.token, f"{at}.mcp_tokens.{name}.token"))
         if login.client is not None:
             yield Seed(f"{file}.client.json", _logins(login.client, f"{at}.mcp_tokens.{name}.client"))
-
-
-def token_name(server: str) -> str:
-    """The name that Hermes gives the files of a server's login: no dot in it, and at most 128 characters."""
-    return re.sub(r"[^\w-]", "_", server).strip("_")[:128] or "default"
 
 
 def _logins(reference: SecretFile, option: str) -> bytes:
