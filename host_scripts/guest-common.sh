@@ -11,6 +11,7 @@
 #   rt_starts         print how often it was started again by itself
 #   rt_health         print the HTTP status of the gateway's own API, 000 where it does not answer
 #   rt_words          print its last words
+#   rt_busy           say whether it still prepares itself for its gateway; false unless it says otherwise
 #   rt_facts          print facts about it (name=value)
 #   rt_verify         ask (see below) what the verification wants to know of it
 #   rt_exec ARGV...   run something as the agent, in its place and with its environment
@@ -22,6 +23,8 @@ fail() { echo "failed: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 fact() { printf '%s=%s\n' "$1" "$2"; }
 fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
+
+rt_busy() { false; }
 
 # In this system, with the agent's rights and no others: in its folders it could have laid a link in the way.
 as_agent() { setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"; }

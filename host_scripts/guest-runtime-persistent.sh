@@ -112,4 +112,7 @@ rt_verify() {
   layer_file failed | put provision_failed
 }
 
+# Its entrypoint says so when it begins, and something else when it has ended.
+rt_busy() { "$engine" logs --tail 1 "$container" 2>&1 | grep -q '^proxhermes: provisioning, once'; }
+
 rt_exec() { "$engine" exec -i "$container" "$layer/entrypoint" exec "$@"; }

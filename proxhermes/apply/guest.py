@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ENGINE_S: Final = 1200.0
 HERMES_S: Final = 3600.0
-"""Mostly for the image: more than 5 GB over a home's line."""
+"""Mostly for the image: more than 5 GB over a home's line; also for what a new layer is provisioned with."""
 GATEWAY_S: Final = 240
 """How long the gateway may take to answer after a start; the first one sets up the agent's home."""
 _WAIT: Final = "guest-wait.sh"
@@ -81,7 +81,7 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
     elif not plan.healthy:
         doing = f"waiting for the gateway in CT {agent.vmid}"
         with events.step(doing):
-            result = _run(guest, frame(agent, _WAIT), _WAIT, args, events, timeout=GATEWAY_S + 60.0, doing=doing)
+            result = _run(guest, frame(agent, _WAIT), _WAIT, args, events, timeout=HERMES_S, doing=doing)
     else:
         return
     _tell_platforms(parse(result.stdout).gateway_state, platforms, events)

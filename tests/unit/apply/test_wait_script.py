@@ -1,0 +1,48 @@
+"""guest-wait.sh run for real, with a runtime that says what a test wants it to."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from proxhermes.transport.scripts import script
+
+RUNTIME = """
+again() { echo . >>polls; [ "$(wc -l <polls)" -lt 5 ]; }
+rt_status() { echo running; }
+rt_starts() { echo 0; }
+rt_words() { echo 'its last words'; }
+rt_health() { if again; then echo 000; else echo 200; fi; }
+"""
+
+
+def wait(folder: Path, runtime: str) -> subprocess.CompletedProcess[str]:
+    """Wait for one second at most for a gateway that answers when it is asked for the fifth time, two seconds later."""
+    for name in ("guest-wait.sh", "guest-common.sh"):
+        (folder / name).write_bytes(script(name))
+    (folder / "agent.sh").write_text(f"home={folder}\n")
+    (folder / "runtime.sh").write_text(runtime)
+    return subprocess.run(
+        ["sh", "guest-wait.sh", "1"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_gateway_that_does_not_answer_in_time_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    done = wait(tmp_path, RUNTIME)
+    assert done.returncode == 1
+    assert "failed: the gateway did not answer within 1 s" in done.stderr and "its last words" in done.stderr
+
+
+def test_what_is_done_before_the_gateway_starts_does_not_count(tmp_path: Path) -> None:
+    done = wait(tmp_path, RUNTIME + "rt_busy() { true; }\n")
+    assert done.returncode == 0, done.stderr
+    assert "gateway.health=200" in done.stdout
+
+
+@pytest.mark.parametrize("status", ["nothing", "exited", "stopped", "failed"])
+def test_a_service_that_is_gone_is_not_waited_for(tmp_path: Path, status: str) -> None:
+    done = wait(tmp_path, RUNTIME + f"rt_status() {{ echo {status}; }}\nrt_busy() {{ true; }}\n")
+    assert done.returncode == 1
+    assert len((tmp_path / "polls").read_text().splitlines()) == 1
