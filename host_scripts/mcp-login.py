@@ -149,10 +149,13 @@ def login(name: str, home: str, seconds: float, force: bool) -> tuple[bool, str,
 
 def attempt(name: str, deadline: float, environment: dict[str, str]) -> tuple[bool, str]:
     """Whether Hermes says that the login succeeded, and its last words. Raises TimeoutError, Stopped."""
-    why = "Hermes said nothing"
+    why, asked = "Hermes said nothing", False
     with closing(lines(name, deadline, environment)) as said:
         for line in said:
             if found := ADDRESS.match(line):
+                if asked:  # it does not take a refusal for an answer, and asks three times more
+                    return False, "the consent was not given, or not taken"
+                asked = True
                 tell(url=found[1])
             elif found := WORDS.match(line):
                 why = found[1]

@@ -121,6 +121,7 @@ class _Consent:
         self._here = ""  # the scripts' folder in the guest
         self._pid = 0  # of the login, as the agent sees it
         self._end: Mapping[str, Any] = {}
+        self._refusal: str | None = None
         self._callback: Callback | None = None
 
     def wait(self, told: queue.Queue[_Told]) -> CommandResult:
@@ -168,6 +169,7 @@ class _Consent:
 
     def _deliver(self, port: int, target: str) -> str:
         """Hand the browser's answer to Hermes; the page that it shows."""
+        self._refusal = oauth.refusal(target)
         return self._inside((_RELAY, str(port)), target.encode(), check=True).stdout
 
     def stop(self) -> None:
@@ -196,6 +198,8 @@ class _Consent:
             raise Interrupted(f"stopped as asked; CT {self._agent.vmid} is logged in to {self._name} as before")
         if self._callback and self._callback.failure:
             raise self._callback.failure
+        if self._refusal is not None:
+            raise ProxhermesError(f"the consent was refused: {self._refusal}", doing=doing)
         if not self._end:
             raise CommandFailed(
                 f"{doing}: it did not get to its end", command=_ENTRY, rc=result.rc, stderr=result.stderr

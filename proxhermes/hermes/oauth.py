@@ -33,6 +33,13 @@ class Authorization:
         )
 
 
+def refusal(target: str) -> str | None:
+    """What the browser brought back in the place of a code: the error's name, and its description if there is one."""
+    query = parse_qs(urlsplit(target).query)
+    words = [query[name][0] for name in ("error", "error_description") if name in query]
+    return ": ".join(words) if "error" in query else None
+
+
 def read(url: str) -> Authorization:
     """What Hermes' authorization address says of the way back. Raises ValueError if it says nothing."""
     query = parse_qs(urlsplit(url).query)

@@ -101,6 +101,16 @@ def test_the_browsers_answer_goes_into_the_agents_place_on_standard_input() -> N
         urllib.request.urlopen(back, timeout=10)
 
 
+def test_a_refusal_is_told_in_the_servers_words() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        back = f"http://127.0.0.1:{probe.getsockname()[1]}/callback"
+    url = f"https://login.example.com/a?{urlencode({'response_type': 'code', 'redirect_uri': back, 'state': 's'})}"
+    doors = Doors(HERE, PID, {"url": url}, lambda: doors.heard.wait(10), {"done": False, "why": "not given"})
+    with pytest.raises(ProxhermesError, match="the consent was refused: access_denied"):
+        run(doors, show=lambda _: urllib.request.urlopen(f"{back}?error=access_denied&state=s", timeout=10).close())
+
+
 @pytest.mark.parametrize(
     ("doors", "kind", "words", "hint"),
     [

@@ -37,11 +37,15 @@ if how == "allow":
     (tokens / (name + ".client.json")).write_text("new client")
     (tokens / (name + ".json")).write_text("new")
     print("\\x1b[32m  ✓ Authenticated — 4 tool(s) available\\x1b[0m")
+elif how == "deny":
+    for _ in range(4):
+        print("    {ADDRESS}", file=sys.stderr)
+    time.sleep(60)
 elif how == "half":
     (tokens / (name + ".client.json")).write_text("new client")
     print("  ⚠ Server responded, but no OAuth token was obtained")
 else:
-    print("  ✗ Authentication failed: access_denied")
+    print("  ✗ Authentication failed: no such server")
 """
 
 
@@ -100,7 +104,13 @@ def test_a_consent_gives_new_tokens(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "why"), [("deny", "access_denied"), ("half", "no OAuth token"), ("waits", "nobody consented within 1 s")]
+    ("how", "why"),
+    [
+        ("deny", "not given"),
+        ("broken", "no such server"),
+        ("half", "no OAuth token"),
+        ("waits", "nobody consented within 1 s"),
+    ],
 )
 def test_what_comes_to_nothing_leaves_what_was_there(home: Path, how: str, why: str) -> None:
     _, last = result(home, how, "1" if how == "waits" else "30", "force")

@@ -47,6 +47,12 @@ def test_only_the_answer_to_just_this_question_is_taken(target: str, wanted: boo
     assert oauth.read(address("http://127.0.0.1:4000/callback")).answers(target) is wanted
 
 
+def test_what_comes_in_the_place_of_a_code() -> None:
+    assert oauth.refusal("/callback?code=x&state=s1") is None
+    assert oauth.refusal("/callback?error=access_denied&state=s1") == "access_denied"
+    assert oauth.refusal("/callback?error=a&error_description=not+you") == "a: not you"
+
+
 def test_an_address_without_a_way_back() -> None:
     with pytest.raises(ValueError, match="no place"):
         oauth.read("https://login.example.com/authorize?response_type=code")
