@@ -9,7 +9,7 @@ RUN    := $(VENV)/bin/
 NODES  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean
+.PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean persistence
 
 help:
 	@echo "make demo      provision an agent on a node of real containers, and look around (needs root)"
@@ -41,7 +41,7 @@ demo: $(READY)
 
 test: packages unit lab-test
 
-# The unit tests of the SSH door want a real sshd, which is among them.
+# The unit tests want some of them: a real sshd behind the SSH door, the real age.
 packages: $(READY)
 	@test "$$(id -u)" != 0 || $(RUN)proxhermes lab packages
 
@@ -53,6 +53,11 @@ lab-test: $(READY)
 	  for dir in /var/lib/proxhermes-lab/test*; do \
 	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
 	  done; exit $$code
+
+# Sees on real containers what persists across what, and writes the tables (needs root).
+persistence: $(READY)
+	@PROXHERMES_WRITE_PERSISTENCE=1 PROXHERMES_TEST_INSTANCE=persistence $(RUN)pytest tests/lab/test_persistence.py; code=$$?; \
+	  $(RUN)proxhermes lab down --instance persistence; exit $$code
 
 docs: $(READY)
 	$(RUN)python docs/options.py > docs/options.md.new
@@ -76,7 +81,7 @@ lock: $(READY)
 	  --custom-compile-command "make lock" --all-extras -o requirements.lock pyproject.toml
 
 # The lower bounds in pyproject.toml are a promise; this keeps it.
-lowest: $(READY)
+lowest: packages
 	$(RUN)uv venv --quiet --clear .venv-lowest
 	$(RUN)uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[dev,lab]'
 	.venv-lowest/bin/pytest tests/unit

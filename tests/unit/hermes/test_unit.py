@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,11 +121,11 @@ def test_it_gets_the_time_to_end_that_it_gives_itself(make_agent: Any, drain: ob
     assert settings(agent)["TimeoutStopSec"] == [seconds]
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("render", [unit.as_agent, unit.command])
 def test_the_scripts_are_clean(make_agent: Any, render: Any) -> None:
     text = render(native(make_agent))
-    subprocess.run(["shellcheck", "-"], input=text, text=True, check=True)
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    subprocess.run([shellcheck, "-"], input=text, text=True, check=True)
     assert unit.MARK in text
 
 
