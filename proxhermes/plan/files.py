@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
@@ -84,7 +85,8 @@ def plan_files(
     entries = [entry for part in parts for entry in part.entries]
     folders, rights = _rights(agent, wanted, facts, {entry.path for entry in entries if entry.kind == "file"})
     changes = [*folders.changes, *changes, *rights.changes]
-    entries = [*folders.entries, *entries, *rights.entries]
+    _writable(agent, facts, entries, {entry.path for entry in rights.entries})
+    entries = [*folders.entries, *rights.entries, *entries]
     remembered = _remembered(agent, wanted, facts, {**given.installed, **sown})
     if remembered and not pending(changes):  # else it goes along with what it is about
         changes.append(_change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
@@ -219,6 +221,17 @@ def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) 
             changes.append(_change(labels.path(place, label), "left by a run that was cut off", None))
             wrong.append(Entry(labels.path(place, label), "gone", expected=facts.tree[label].sha256 or "other"))
     return folders, _Part(tuple(changes), tuple(wrong))
+
+
+def _writable(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], put_right: set[str]) -> None:
+    """Refuse, before anything is changed, to write where the agent itself may not: behind a link, for one."""
+    place, home = layout.of(agent), facts.tree.get(labels.HOME)
+    if home is not None and home.uid != agent.hermes.uid:  # it changes hands first, with all that is in it
+        return
+    for entry in entries:
+        seen = facts.tree.get(labels.label(place, entry.path))
+        if entry.kind == "file" and seen and not seen.writable and dirname(entry.path) not in put_right:
+            raise UnusableFile(entry.path, "the agent itself may not write there, or where a link there leads to")
 
 
 def _remembered(agent: Agent, wanted: Wanted, facts: GuestFacts, installed: Mapping[str, str]) -> tuple[Entry, ...]:

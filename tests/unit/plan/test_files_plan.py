@@ -240,6 +240,27 @@ def test_a_file_in_the_place_of_a_folder_stops_the_run(make_agent: Any) -> None:
         plan(make_agent(), rewritten(facts, "home:logs", b""))
 
 
+def test_where_the_agent_may_not_write_the_run_stops_before_anything_is_changed(make_agent: Any) -> None:
+    facts = settled(make_agent(hermes=GIVEN))
+    away = replace(facts.tree["home:SOUL.md"], writable=False)
+    facts = replace(facts, tree={**facts.tree, "home:SOUL.md": away})
+    assert plan(make_agent(hermes=GIVEN), facts).changes == ()  # there is nothing to write
+    newer = make_agent(hermes={**GIVEN, "home_files": {"SOUL.md": "newer\n"}})
+    with pytest.raises(UnusableFile, match=r"SOUL\.md: the agent itself may not write there"):
+        plan(newer, facts)
+    # Unless it is only because somebody else has the folder, which is put right first.
+    for label, path in (("home:", "/opt/hermes/data"), ("home:memories", "/opt/hermes/data/memories")):
+        folder = replace(facts.tree[label], uid=0, gid=0, writable=False)
+        note = replace(away, writable=False)
+        agent = make_agent(hermes={"home_files": {"memories/USER.md": "newer\n"}})
+        there = {**facts.tree, label: folder, "home:memories/USER.md": note}
+        found = plan(agent, replace(facts, tree=there), force=True)
+        kinds = [(entry.kind, entry.path) for entry in found.entries]
+        assert ("file", "/opt/hermes/data/memories/USER.md") in kinds
+        if label != "home:":  # which the run gives to the agent before it puts anything into it
+            assert kinds.index(("mode", path)) < kinds.index(("file", f"{path}/USER.md"))
+
+
 def test_what_a_killed_run_left_goes(make_agent: Any) -> None:
     facts = rewritten(settled(make_agent()), "home:.proxhermes.Ab12Cd", b"half")
     found = plan(make_agent(), facts)
