@@ -35,28 +35,7 @@ rt_files() {
 
 rt_start() {
   compose_start "$1"
-  layer_wait
   package_prune
-}
-
-# Podman would run the container's own ps, which not every image has, were it asked as Docker is.
-layer_processes() {
-  case $engine in
-    podman) podman top "$container" args ;;
-    *) "$engine" top "$container" -eo pid,args ;;
-  esac
-}
-
-# The first start of a layer downloads its tools, which takes as long as it takes: who waits for the gateway begins to
-# count when the entrypoint has become it.
-layer_wait() {
-  deadline=$(($(date +%s) + 1800)) told=no
-  while [ "$(rt_status)" = running ] && [ "$(date +%s)" -lt "$deadline" ]; do
-    if layer_processes 2>/dev/null | grep -q 'gateway run'; then return 0; fi
-    [ "$told" = yes ] || echo "waiting for the layer's tools"
-    told=yes
-    sleep 0.5
-  done
 }
 
 # What this system knows of its network, for the tools in the layer: a proxy of apt's, an index of pip's, certificates.
@@ -112,7 +91,15 @@ rt_verify() {
   layer_file failed | put provision_failed
 }
 
-# Its entrypoint says so when it begins, and something else when it has ended.
-rt_busy() { "$engine" logs --tail 1 "$container" 2>&1 | grep -q '^proxhermes: provisioning, once'; }
+# Podman would run the container's own ps, which not every image has, were it asked as Docker is.
+layer_processes() {
+  case $engine in
+    podman) podman top "$container" args ;;
+    *) "$engine" top "$container" -eo pid,args ;;
+  esac
+}
+
+# It does until its entrypoint has become the gateway: a new layer's tools take as long as they take.
+rt_busy() { layer_processes 2>/dev/null | grep -q "sh $layer/entrypoint\$"; }
 
 rt_exec() { "$engine" exec -i "$container" "$layer/entrypoint" exec "$@"; }
