@@ -1,7 +1,8 @@
 """The agent's own code, for the runtimes that install it: which version is meant, and how it is built. Pure.
 
 A version is an environment in `<data_dir>/versions/<id>`; the id is a readable word and a hash over all that it
-is built from, so the same inventory is the same version, and any difference is another one. `guest-package.sh` builds it.
+is built from, so the same inventory is the same version, and any difference is another one. It is `guest-package.sh`
+that builds it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from proxhermes.errors import Refused
@@ -89,37 +90,45 @@ def recipe(agent: Agent, *, wheel: bytes | None = None, commit: str | None = Non
     if not isinstance(runtime, Installed):
         raise ValueError(f"{runtime.type} has no package of its own")
     package = runtime.package
-    extras, label = runtime.extras, ""
-    if package.pypi is not None:
-        name, named, version = re.fullmatch(r"([\w.-]+)(?:\[(.*)\])?(.*)", package.pypi).groups()  # type: ignore[union-attr]
-        extras = (*extras, *(named.split(",") if named else ()))
-        label = version.removeprefix("==") if re.fullmatch(r"==[\w.+!]+", version) else name
-        source, subject = "pypi", name + version
-    elif package.wheel is not None:
-        if wheel is None:
-            raise ValueError("the wheel's content is needed")
-        source, subject = "wheel", package.wheel.path.name
-        label = subject.split("-")[1]
-    else:
-        commit = commit if git_commit(agent) is None else git_commit(agent)
-        if not commit:
-            raise Refused(
-                f"{package.git} has no {package.ref}, as seen from CT {agent.vmid}",
-                hint="runtime.package.ref is a tag, a branch, or a whole commit of it",
-            )
-        source, subject, label = "git", str(package.git), f"{package.ref}-{commit[:7]}"
-        label = commit[:12] if package.ref == commit else label
-    return Recipe(
-        source,  # type: ignore[arg-type]
-        subject,
-        re.sub(r"[^A-Za-z0-9._+]+", "-", label),
-        commit or "" if source == "git" else "",
-        tuple(extras),
-        runtime.extra_python_packages,
-        "own" if isinstance(runtime, PersistentRuntime) else "guest",
-        system,
-        wheel if source == "wheel" else None,
+    plain = Recipe(
+        source="pypi",
+        subject="",
+        label="",
+        extras=runtime.extras,
+        python_packages=runtime.extra_python_packages,
+        interpreter="own" if isinstance(runtime, PersistentRuntime) else "guest",
+        system=system,
     )
+    if package.pypi is not None:
+        return _from_pypi(plain, package.pypi)
+    if package.wheel is not None:
+        name = package.wheel.path.name
+        return replace(plain, source="wheel", subject=name, label=_word(name.split("-")[1]), wheel=wheel or b"")
+    return _from_git(agent, plain, str(package.git), str(package.ref), git_commit(agent) or commit)
+
+
+def _from_pypi(plain: Recipe, requirement: str) -> Recipe:
+    """Its own extras are added to the others; the label is its version, where it names exactly one."""
+    name, rest = _split(requirement)
+    named, version = rest[1:].split("]", 1) if rest.startswith("[") else ("", rest)
+    label = version.removeprefix("==") if re.fullmatch(r"==[\w.+!]+", version) else name
+    extras = (*plain.extras, *filter(None, named.split(",")))
+    return replace(plain, subject=name + version, label=_word(label), extras=extras)
+
+
+def _from_git(agent: Agent, plain: Recipe, url: str, ref: str, commit: str | None) -> Recipe:
+    if not commit:
+        raise Refused(
+            f"{url} has no {ref}, as seen from CT {agent.vmid}",
+            hint="runtime.package.ref is a tag, a branch, or a whole commit of it",
+        )
+    label = commit[:12] if ref == commit else _word(f"{ref}-{commit[:7]}")
+    return replace(plain, source="git", subject=url, label=label, commit=commit)
+
+
+def _word(text: str) -> str:
+    """Text as a part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9._+]+", "-", text)
 
 
 def git_commit(agent: Agent) -> str | None:
