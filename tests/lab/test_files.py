@@ -116,6 +116,19 @@ def test_modes_are_those_of_the_table_with_a_gateway_at_work(someone: Operator) 
     assert seen["config.yaml"] == seen["SOUL.md"] == "640 10000:10000"
 
 
+def test_an_agent_that_is_left_free_has_the_same_modes(someone: Operator) -> None:
+    """Hermes sets its folders' modes itself then, at each start."""
+    give(someone, managed=False)
+    bootstrap(someone)
+    assert "Minka" in ask(someone, "Quote the line with PASSWORD-OF-THE-CAT")
+    seen = modes(someone)
+    for name in ("", "sessions", "logs", "memories", "plugins"):
+        assert seen[name] == "750 10000:10000"
+    assert bootstrap(someone)["changes"] == []
+    give(someone)
+    bootstrap(someone)
+
+
 def test_what_the_agent_changes_is_its_own(someone: Operator) -> None:
     assert "exit_code" in ask(someone, "Run this command: echo mine >>/data/AGENTS.md")
     for command in ("plan", "bootstrap"):
@@ -161,7 +174,7 @@ def test_a_login_that_the_agent_refreshed_stays(someone: Operator) -> None:
 
 def test_modes_and_owners_are_put_right_and_told_by_the_verification(someone: Operator) -> None:
     guest(someone, f"cd {HOME}; chmod 777 logs; chmod 644 .env; chmod 666 config.yaml; chown 0:0 SOUL.md; umask 077")
-    done = someone.run("verify", str(VMID), "--only", "hermes.files", code=1)
+    done = someone.run("verify", str(VMID), "--only", "hermes.files", code=4)
     for words in ("logs has mode 0777", ".env has mode 0644", "config.yaml has mode 0666", "SOUL.md"):
         assert words in done.stderr
     result = bootstrap(someone)
@@ -210,7 +223,7 @@ while not os.path.exists("/tmp/enough") and time.monotonic() < end:
         file.write(kept + mine)
     os.chmod(path + ".writer", 0o600)
     os.replace(path + ".writer", path)
-    time.sleep(random.uniform(0.02, 0.4))
+    time.sleep(random.choice((0.05, 0.3, 2, 9)))
 print(f"lost={{lost}} wrote={{wrote}}")
 """
 
