@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from proxhermes.lab.images import base, hermes, litellm, mcp, plain, template
+from proxhermes.lab.images import base, docker, hermes, litellm, mcp, plain, template
 from proxhermes.lab.images.cache import Cache, Progress
 
 
@@ -24,8 +24,9 @@ def build_all(progress: Progress, cache: Cache) -> None:
         proxy = workers.submit(litellm.build, cache, progress)
         images = workers.submit(plain.build, cache, progress)
         template.build(cache, progress)
+        engine = workers.submit(docker.build, cache, progress)
         mcp.build(cache, progress)
-        for built in (registry, proxy, images):
+        for built in (registry, proxy, images, engine):
             built.result()
 
 

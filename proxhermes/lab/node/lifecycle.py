@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from proxhermes.lab.images import litellm
+from proxhermes.lab.images import docker, litellm
 from proxhermes.lab.images.build import build_all
 from proxhermes.lab.images.cache import BuildError, Cache
 from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
@@ -131,8 +131,9 @@ def start_node(paths: LabPaths) -> Lab:
     for name in ("pve-ssl.pem", "pve-ssl.key"):
         shutil.copy2(paths.secrets / name, home / name)
     (pve / "storage.cfg").write_text(proxmox.STORAGE_CFG)
-    # LiteLLM's template lies on the node; the agent's is fetched from the appliance server, as on a new node.
-    _offer(CACHE_ROOT / "template" / litellm.NAME, paths.node / "vz/template/cache" / litellm.NAME)
+    # These templates lie on the node; the agents' usual one is fetched from the appliance server, as on a new node.
+    for name in (litellm.NAME, docker.NAME):
+        _offer(CACHE_ROOT / "template" / name, paths.node / "vz/template/cache" / name)
     for disk in DISKS:
         run(["truncate", "-s", disk.size, paths.disks / disk.image])
         run(["mkfs.ext4", "-q", "-F", "-L", disk.label, "-E", "nodiscard", paths.disks / disk.image])
