@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from tests.unit.guest_bundle import lay_out
+from guest_bundle import lay_out
 
 IDENTITY = "0123456789abcdef"
 STARTING = "1 /sbin/docker-init -- /opt/hermes/layer/entrypoint\n7 /bin/sh /opt/hermes/layer/entrypoint"
