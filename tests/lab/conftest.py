@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxhermes.lab.images import docker
 from proxhermes.lab.node import lifecycle
 from proxhermes.lab.node.lab import Lab
 
@@ -26,6 +27,9 @@ INSTANCE = "-".join(
     [os.environ.get("PROXHERMES_TEST_INSTANCE", "test"), *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])]
 )
 """Files may run side by side (`pytest -n 2 --dist loadfile`), each worker with a node of its own."""
+
+WITH_DOCKER = {"template": docker.FAMILY}
+"""For `agent`: made from a template that has Docker, where its installation is not what the story is about."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

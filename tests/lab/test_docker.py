@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 VMID = 162
 HOME = "/opt/hermes/data"
@@ -25,7 +25,7 @@ def docker(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opera
 
 
 def mine(document: dict[str, Any], **changed: Any) -> None:
-    agent(document, VMID, **({"messaging": {}} | changed))
+    agent(document, VMID, **(WITH_DOCKER | {"messaging": {}} | changed))
 
 
 def runtime(operator: Operator, hermes: dict[str, Any] | None = None, **options: Any) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
@@ -50,7 +50,8 @@ def give(operator: Operator, **changed: Any) -> None:
         "plugins": {"greeter": {"path": "greeter"}},
         "auth_file": {"file": "auth.json"},
     }
-    operator.write(lambda document: agent(document, VMID, messaging={}, hermes={**hermes, **changed}) and None)
+    given = WITH_DOCKER | {"messaging": {}, "hermes": hermes | changed}
+    operator.write(lambda document: agent(document, VMID, **given) and None)
 
 
 def guest(operator: Operator, script: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.hermes import persistent
 from proxhermes.inventory.models import Agent
@@ -31,7 +31,8 @@ def plain(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operat
 
 def write(operator: Operator, hermes: dict[str, Any] | None = None, **options: Any) -> None:
     runtime = {"type": "persistent", **options}
-    operator.write(lambda document: agent(document, VMID, messaging={}, runtime=runtime, hermes=hermes or {}))
+    given = WITH_DOCKER | {"messaging": {}, "runtime": runtime, "hermes": hermes or {}}
+    operator.write(lambda document: agent(document, VMID, **given))
 
 
 def bootstrap(operator: Operator) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 VMID = 163
 DATA = "/opt/hermes/data"
@@ -42,7 +42,7 @@ def write(operator: Operator, kind: str, **options: Any) -> None:
 
 
 def mine(document: dict[str, Any], kind: str, options: dict[str, Any]) -> None:
-    agent(document, VMID, messaging={}, runtime={"type": kind, **options})
+    agent(document, VMID, **WITH_DOCKER, messaging={}, runtime={"type": kind, **options})
 
 
 def guest(operator: Operator, script: str, *, check: bool = True) -> str:

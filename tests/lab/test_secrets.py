@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
@@ -78,7 +78,7 @@ def mine(document: dict[str, Any], **changed: Any) -> None:
         "auth_file": "auth.json",
         "mcp_tokens": {"far.away": {"token": "token.json", "client": {"file": "client.json"}}},
     }
-    agent(document, VMID, messaging={}, hermes=hermes | changed)
+    agent(document, VMID, **WITH_DOCKER, messaging={}, hermes=hermes | changed)
 
 
 def guest(operator: Operator, script: str) -> str:

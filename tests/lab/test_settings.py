@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.hermes import config
 from proxhermes.lab.node.lab import Lab
@@ -38,7 +38,7 @@ def settled(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oper
 
 
 def declare(operator: Operator, **hermes: Any) -> None:
-    operator.write(lambda document: agent(document, VMID, messaging={}, hermes=hermes))
+    operator.write(lambda document: agent(document, VMID, **WITH_DOCKER, messaging={}, hermes=hermes))
 
 
 def guest(operator: Operator, script: str, *, check: bool = True) -> str:
@@ -96,7 +96,7 @@ def test_what_leaves_the_inventory_goes_unless_the_agent_changed_it(settled: Ope
 def test_the_default_folder_follows_the_mounts(settled: Operator) -> None:
     def moved(document: Any) -> None:
         mounts = [{"host": f"/mnt/pve/hdd/agent-{VMID}", "guest": "/work-here"}]
-        agent(document, VMID, messaging={}, hermes={}, mounts=mounts)
+        agent(document, VMID, **WITH_DOCKER, messaging={}, hermes={}, mounts=mounts)
 
     settled.write(moved)
     settled.run("up", "--no-verify")
