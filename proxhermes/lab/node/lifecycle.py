@@ -131,9 +131,7 @@ def start_node(paths: LabPaths) -> Lab:
     for name in ("pve-ssl.pem", "pve-ssl.key"):
         shutil.copy2(paths.secrets / name, home / name)
     (pve / "storage.cfg").write_text(proxmox.STORAGE_CFG)
-    # These templates lie on the node; the agents' usual one is fetched from the appliance server, as on a new node.
-    for name in (litellm.NAME, docker.NAME):
-        _offer(CACHE_ROOT / "template" / name, paths.node / "vz/template/cache" / name)
+    _offer_templates(paths)
     for disk in DISKS:
         run(["truncate", "-s", disk.size, paths.disks / disk.image])
         run(["mkfs.ext4", "-q", "-F", "-L", disk.label, "-E", "nodiscard", paths.disks / disk.image])
@@ -143,6 +141,14 @@ def start_node(paths: LabPaths) -> Lab:
     lab = Lab(paths, slot, _init_of(paths))
     lab.inside("furnish")
     return lab
+
+
+def _offer_templates(paths: LabPaths) -> None:
+    """Those that lie on the node; the agents' usual one is fetched from the appliance server, as on a new node."""
+    for name in (litellm.NAME, docker.NAME):
+        cached, place = CACHE_ROOT / "template" / name, paths.node / "vz/template/cache" / name
+        if cached.exists() and not place.exists():
+            _offer(cached, place)
 
 
 def _offer(cached: Path, place: Path) -> None:
@@ -180,7 +186,8 @@ def start_services(lab: Lab) -> list[str]:
 def _revive(lab: Lab, say: Say) -> None:
     for name in start_services(lab):
         say(f"service {name} was down and is up again")
-    # Another instance's `up` may have built a new template into the common cache.
+    # Another instance's `up` may have built new templates into the common cache.
+    _offer_templates(lab.paths)
     if not proxmox.update_templates(lab):
         say("the node could not refresh its index of templates (/var/log/pveam.log on it)")
     if not proxmox.running(lab, LITELLM_VMID):
