@@ -31,6 +31,7 @@ compose_files() {
 unsupervised() {
   # shellcheck disable=SC2016
   as_agent sh -eu -c '
+    umask 077
     [ -s "$1" ] && ! grep -qx "{ *}" "$1" || { printf "{\"desired_state\": \"stopped\"}\n" >"$1"; exit; }
     if grep -q "\"desired_state\"" "$1"; then
       sed "s/\"desired_state\": *\"[a-z]*\"/\"desired_state\": \"stopped\"/" "$1" >"$1.new"

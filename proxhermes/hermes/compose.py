@@ -16,10 +16,9 @@ from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import merged
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import ContainedRuntime, DockerRuntime, Healthcheck, NativeRuntime, PersistentRuntime
+from proxhermes.inventory.runtime_rules import API_PORT
 
 NAME: Final = "compose.yaml"
-API_PORT: Final = 8642
-"""Port of the gateway's own API, bound to 127.0.0.1 within the container (Hermes 0.19: gateway/platforms)."""
 _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
 _SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"

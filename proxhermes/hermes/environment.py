@@ -12,12 +12,12 @@ from typing import Final
 
 from proxhermes.errors import SecretError, UsageError
 from proxhermes.hermes import env, managed, messaging, ports
-from proxhermes.hermes.compose import API_PORT
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
 from proxhermes.inventory.hermes_rules import OUR_VARIABLES, SEEN_VARIABLES, names_a_secret
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime_rules import API_PORT
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
 
 API_KEY: Final = "API_SERVER_KEY"

@@ -11,6 +11,7 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Service
 from proxhermes.hermes import compose, package, persistent
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime_rules import API_PORT
 from proxhermes.plan.model import Effect, worst
 from proxhermes.plan.persistent import plan_persistent
 
@@ -32,7 +33,7 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
     }
     files = {
         "compose": file(compose.render(agent, mtu=None)),
-        "layer": file(persistent.environment(agent, compose.API_PORT)),
+        "layer": file(persistent.environment(agent, API_PORT)),
     }
     container = DockerContainer("id", "sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's")
     return GuestFacts(
