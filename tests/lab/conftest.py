@@ -28,7 +28,7 @@ INSTANCE = "-".join(
 )
 """Files may run side by side (`pytest -n 2 --dist loadfile`), each worker with a node of its own."""
 
-WITH_DOCKER = {"template": docker.FAMILY}
+WITH_DOCKER = {"template": f"local:vztmpl/{docker.NAME}"}
 """For `agent`: made from a template that has Docker, where its installation is not what the story is about."""
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from proxhermes.lab.images import rootfs, template
 from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 
-FAMILY = "debian-13-docker"
-NAME = f"{FAMILY}_{template.NAME.partition('_')[2]}"
+NAME = f"debian-13-docker_{template.NAME.partition('_')[2]}"
 
 PACKAGES = ("docker.io", "docker-cli", "docker-compose", "apparmor", "ca-certificates", "curl")
 
