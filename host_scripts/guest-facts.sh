@@ -28,7 +28,7 @@ system() {
   # shellcheck disable=SC2086 # several words on purpose
   have dpkg-query && dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \
     docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
-    podman aardvark-dns nftables curl $debian_packages 2>/dev/null |
+    podman aardvark-dns catatonit nftables curl $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
   card=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$card" ] && [ -r "/sys/class/net/$card/mtu" ] && fact mtu "$(cat "/sys/class/net/$card/mtu")"

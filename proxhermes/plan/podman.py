@@ -17,9 +17,9 @@ from proxhermes.plan.engine_model import EnginePlan, change, newer_than
 from proxhermes.plan.model import Change, Effect
 
 _FIRST: Final = 13  # Debian's release from which on Podman, its network and its compose do all that is asked of them
-_PACKAGES: Final = ("podman", "docker-compose", "aardvark-dns", "nftables", "ca-certificates", "curl")
-"""aardvark-dns: names in compose's networks; nftables: Podman's network; curl: asks the gateway and LiteLLM."""
-_ASKED: Final = ("podman", "docker-compose", "aardvark-dns", "nftables", "curl")
+_PACKAGES: Final = ("podman", "docker-compose", "aardvark-dns", "catatonit", "nftables", "ca-certificates", "curl")
+"""aardvark-dns: names in compose's networks; catatonit: `init: true`; nftables: the network; curl: asks the gateway."""
+_ASKED: Final = tuple(name for name in _PACKAGES if name != "ca-certificates")
 
 
 def plan_podman(agent: Agent, facts: GuestFacts | None) -> EnginePlan:

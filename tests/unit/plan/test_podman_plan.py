@@ -16,7 +16,7 @@ from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.model import Effect
 
 RUNNING = Docker(server="5.4.2", driver="overlay", compose="2.26.1", enabled=True)
-PACKAGES = dict.fromkeys(("podman", "docker-compose", "aardvark-dns", "nftables", "curl"), "1")
+PACKAGES = dict.fromkeys(("podman", "docker-compose", "aardvark-dns", "catatonit", "nftables", "curl"), "1")
 RUNTIME = {"engine": "podman"}
 
 
