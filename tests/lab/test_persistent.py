@@ -71,7 +71,8 @@ def test_it_is_provisioned_at_the_next_start_in_the_same_container(plain: Operat
     assert bootstrap(plain) == ["layer/environment: agent_packages"]
     assert container(plain) == before
     assert "tools provisioned" in plain.run("verify", "--only", "hermes.layer").stderr
-    found = inside(plain, "id -un; sudo id -un; command -v python pip uv node npm jq hermes; echo $VIRTUAL_ENV").split()
+    where = "for name in python pip uv node npm jq hermes; do command -v $name; done"
+    found = inside(plain, f"id -un; sudo id -un; {where}; echo $VIRTUAL_ENV").split()
     assert found[:2] == ["hermes", "root"]
     assert found[2:5] == [f"{HOME}/.venv/bin/{name}" for name in ("python", "pip", "uv")]
     assert found[5:] == [
@@ -81,9 +82,9 @@ def test_it_is_provisioned_at_the_next_start_in_the_same_container(plain: Operat
 
 
 def test_a_second_run_changes_nothing_and_all_is_well(plain: Operator) -> None:
+    verified = plain.run("up").stderr  # which brings the container's notes up to date
     (again,) = plain.json("up", "--no-verify")["up"]
     assert again["changes"] == []
-    verified = plain.run("verify").stderr
     assert "hermes.answer: asked for PROOF" in verified and "hermes.tool: the agent's tool call wrote" in verified
 
 
@@ -121,7 +122,7 @@ def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> Non
     before = container(plain)
     inside(plain, "pip install -q tabulate && sudo touch /usr/local/bin/mine && touch ~/kept")
     write(plain, image="ubuntu:24.04", extra_packages=["jq"])
-    planned = plain.run("plan")
+    planned = plain.run("plan", code=3)
     assert "LOST; begins as ubuntu:24.04" in planned.stdout + planned.stderr
     assert "is made anew" in planned.stdout + planned.stderr
     assert container(plain) == before
@@ -158,6 +159,7 @@ def entrypoint(operator: Operator, image: str, before: str = ":", *, command: st
         operator,
         "mkdir -p /root/layer; cp /opt/hermes/layer/entrypoint /root/layer/entrypoint\n"
         f"printf %s {shlex.quote(text)} >/root/layer/environment\n"
+        f"docker pull -q {image} >/dev/null\n"
         f"docker run --rm -v /root/layer:/layer:ro -v /opt/hermes:/opt/hermes:ro --entrypoint sh {image} "
         f"-c {shlex.quote(script)} 2>&1",
         check=False,
