@@ -9,11 +9,12 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Operator, agent
+from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.images.mcp import SERVERS
 from proxhermes.lab.node.lab import Lab
@@ -24,7 +25,6 @@ VMID = 191
 HOME = "/opt/hermes/data"
 RECORD = f"/mnt/pve/hdd/agent-{VMID}/calls.jsonl"
 TOKENS = f"{HOME}/mcp-tokens/consented.json"
-LOGIN = ("mcp", "login", str(VMID), "consented", "--no-browser")
 REFUSAL = f"managed by proxhermes (agent {VMID} in its inventory; edit it there, then: proxhermes up {VMID})"
 
 
@@ -66,7 +66,7 @@ def mine(document: dict[str, Any], **changed: Any) -> None:
         "secrets": {"MCP_TOKEN": {"file": str(Path(token).with_name("mcp.token"))}},
         "mcp_servers": servers,
     }
-    agent(document, VMID, messaging={}, hermes=hermes | changed)
+    agent(document, VMID, **WITH_DOCKER, messaging={}, hermes=hermes | changed)
 
 
 def guest(operator: Operator, script: str, *, check: bool = True, stdin: str | None = None) -> str:
@@ -82,14 +82,19 @@ def hermes(operator: Operator, *argv: str) -> str:
 
 def chat(operator: Operator, prompt: str) -> str:
     """What the gateway itself answers, asked through its own API."""
-    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", guest(operator, f"cat {HOME}/.env"), re.MULTILINE)
+    curl = ["docker", "exec", "-i", "hermes", "curl", "-sS", "-m", "120", "-K", "-"]
+    request = completion(guest(operator, f"cat {HOME}/.env"), prompt)
+    answer = json.loads(operator.lab.guest(VMID, curl, stdin=request).stdout)
+    return str(answer["choices"][0]["message"]["content"])
+
+
+def completion(env: str, prompt: str) -> str:
+    """Options for curl: a prompt for the gateway's own API, with the key that stands in .env."""
+    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", env, re.MULTILINE)
     assert key
     body = json.dumps({"model": "hermes-agent", "messages": [{"role": "user", "content": prompt}]})
-    curl = ["docker", "exec", "-i", "hermes", "curl", "-sS", "-m", "120", "-K", "-"]
-    config = f'header = "Authorization: Bearer {key[1]}"\nheader = "Content-Type: application/json"\n'
-    config += f"url = http://127.0.0.1:8642/v1/chat/completions\ndata = {json.dumps(body)}\n"
-    answer = json.loads(operator.lab.guest(VMID, curl, stdin=config).stdout)
-    return str(answer["choices"][0]["message"]["content"])
+    headers = f'header = "Authorization: Bearer {key[1]}"\nheader = "Content-Type: application/json"\n'
+    return f"{headers}url = http://127.0.0.1:8642/v1/chat/completions\ndata = {json.dumps(body)}\n"
 
 
 def told(operator: Operator, port: int, path: str = "record") -> Any:
@@ -122,9 +127,9 @@ class Browser(urllib.request.HTTPRedirectHandler):
             return str(page.read().decode())
 
 
-def begin(operator: Operator, *more: str) -> tuple[subprocess.Popen[str], str]:
+def begin(operator: Operator, *more: str, vmid: int = VMID) -> tuple[subprocess.Popen[str], str]:
     """Start a login; the address that it shows."""
-    run = operator.start(*LOGIN, *more)
+    run = operator.start("mcp", "login", str(vmid), "consented", "--no-browser", *more)
     assert run.stdout is not None
     address = run.stdout.readline().strip()
     assert address.startswith("http"), run.communicate(timeout=60)
@@ -210,7 +215,7 @@ def test_the_gateway_uses_the_login(someone: Operator) -> None:
 
 def test_logged_in_already(someone: Operator) -> None:
     before = guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes")
-    assert "is logged in already" in someone.run(*LOGIN).stderr
+    assert "is logged in already" in someone.run("mcp", "login", str(VMID), "consented").stderr
     assert guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes") == before
 
 
@@ -263,3 +268,72 @@ def test_an_agent_that_is_left_free(someone: Operator) -> None:
     someone.run("bootstrap")
     assert REFUSAL in hermes(someone, "config", "set", "agent.max_turns", "8")
     assert "max_turns: 7" in guest(someone, f"cat {HOME}/config.yaml"), "what the user wrote while it was free stays"
+
+
+# The other runtimes: the same servers, one agent each.
+
+OTHERS = {"persistent": VMID + 1, "native": VMID + 2}
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def other(lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Other]:
+    """An operator whose agent runs in another runtime."""
+    operator = Other(lab, tmp_path_factory.mktemp(request.param), runtime=request.param)
+    (operator.folder / "tools.py").write_text((SERVERS / "tools.py").read_text())
+    operator.write(operator.mine)
+    yield operator
+    operator.run("destroy", str(operator.vmid), "--yes", "--purge-data", "--yes-purge-data", code=None)
+
+
+@dataclass
+class Other(Operator):
+    """With an agent of one runtime."""
+
+    runtime: str = "native"
+
+    @property
+    def vmid(self) -> int:
+        return OTHERS[self.runtime]
+
+    def mine(self, document: dict[str, Any]) -> None:
+        mine(document)
+        servers = document["agents"][VMID]["hermes"]["mcp_servers"]
+        servers["lab"] |= {
+            "command": "/opt/hermes/current/bin/python",
+            "args": ["/var/lib/hermes/.hermes/mcp/tools.py"],
+        }
+        hermes = document["agents"][VMID]["hermes"]
+        agent(document, self.vmid, messaging={}, hermes=hermes, runtime={"type": self.runtime})
+
+    def inside(self, *argv: str, stdin: str | None = None) -> str:
+        """What a command says in the agent's place."""
+        place = ["docker", "exec", "-i", "hermes"] if self.runtime == "persistent" else []
+        done = self.lab.guest(self.vmid, [*place, *argv], check=False, stdin=stdin)
+        return f"{done.stdout}{done.stderr}"
+
+
+def test_servers_in_another_runtime(other: Other) -> None:
+    said = other.run("up").stderr
+    assert "hermes.mcp: lab: 2 of 4 tools; on: 3 of 4 tools; consented: nobody has consented yet" in said
+    assert f"managed by proxhermes (agent {other.vmid} in its inventory" in said
+
+
+def test_the_agent_calls_a_tool_in_another_runtime(other: Other) -> None:
+    env = other.lab.guest(other.vmid, ["cat", "/var/lib/hermes/.hermes/.env"]).stdout
+    request = completion(env, 'Call the tool mcp__lab__add with {"a": 2, "b": 40}')
+    answer = json.loads(other.inside("curl", "-sS", "-m", "120", "-K", "-", stdin=request))
+    assert "42" in answer["choices"][0]["message"]["content"]
+
+
+def test_a_login_in_another_runtime(other: Other) -> None:
+    run, address = begin(other, vmid=other.vmid)
+    assert "Successful" in Browser(other).consent(address, "allow")
+    _, err = run.communicate(timeout=180)
+    assert run.returncode == 0, err
+    verified = other.run("verify", str(other.vmid), "--only", "hermes.mcp", "--only", "hermes.files").stderr
+    assert "consented: 4 tools" in verified
+
+
+def test_another_runtime_names_who_manages_it(other: Other) -> None:
+    command = ["hermes"] if other.runtime == "native" else ["/opt/hermes/layer/entrypoint", "exec", "hermes"]
+    assert f"agent {other.vmid} in its inventory" in other.inside(*command, "config", "set", "agent.max_turns", "7")
