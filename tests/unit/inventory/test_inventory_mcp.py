@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import SMALLEST
-
-SERVERS = SMALLEST + "    hermes:\n      mcp_servers:\n"
 
 
-def servers(*lines: str) -> str:
-    return SERVERS + "".join(f"        {line}\n" for line in lines)
+def servers(smallest: str, *lines: str) -> str:
+    return f"{smallest}    hermes:\n      mcp_servers:\n" + "".join(f"        {line}\n" for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -42,20 +39,21 @@ def servers(*lines: str) -> str:
         ("a: {command: x, auth: basic}", "auth"),
     ],
 )
-def test_refused(problems: Any, line: str, words: str) -> None:
-    (found,) = problems(servers("fine: {command: y}", line))
+def test_refused(smallest: str, problems: Any, line: str, words: str) -> None:
+    (found,) = problems(servers(smallest, "fine: {command: y}", line))
     assert words in str(found)
-    assert found.line == SERVERS.count("\n") + 2
+    assert found.line == smallest.count("\n") + 4
     assert "abc" not in str(found)
 
 
-def test_two_servers_that_hermes_takes_for_one(problems: Any) -> None:
-    (found,) = problems(servers("a.b: {command: x}", "a-b: {command: y}"))
+def test_two_servers_that_hermes_takes_for_one(smallest: str, problems: Any) -> None:
+    (found,) = problems(servers(smallest, "a.b: {command: x}", "a-b: {command: y}"))
     assert "to Hermes, a-b and a.b are both called a_b" in str(found)
 
 
-def test_what_passes(read: Any) -> None:
+def test_what_passes(smallest: str, read: Any) -> None:
     text = servers(
+        smallest,
         '"on": {url: "https://x/mcp/?key=${KEY}", headers: {Authorization: "Bearer ${T}", X-Org: me}}',
         '"off": {command: x, args: [--token, "${T}", --api-key, --verbose, "-e", A=b], env: {API_KEY: "${T}", N: 5}}',
     )
