@@ -100,6 +100,6 @@ layer_processes() {
 }
 
 # It does until its entrypoint has become the gateway: a new layer's tools take as long as they take.
-rt_busy() { layer_processes 2>/dev/null | grep -q "sh $layer/entrypoint\$"; }
+rt_busy() { layer_processes 2>/dev/null | grep -q "sh $layer/entrypoint *\$"; }
 
 rt_exec() { "$engine" exec -i "$container" "$layer/entrypoint" exec "$@"; }

@@ -10,6 +10,7 @@ from guest_bundle import lay_out
 
 IDENTITY = "0123456789abcdef"
 STARTING = "1 /sbin/docker-init -- /opt/hermes/layer/entrypoint\n7 /bin/sh /opt/hermes/layer/entrypoint"
+PODMAN = "/run/podman-init -- /opt/hermes/layer/entrypoint \n/bin/sh /opt/hermes/layer/entrypoint \nsleep 1 "
 STARTED = (
     "1 /sbin/docker-init -- /opt/hermes/layer/entrypoint\n7 python /opt/hermes/current/bin/hermes gateway run --replace"
 )
@@ -22,7 +23,7 @@ def call(folder: Path, words: str, docker: str) -> subprocess.CompletedProcess[s
     return subprocess.run(["sh", "-eu", "-c", script], cwd=bundle, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("processes", "busy"), [(STARTING, True), (STARTED, False), ("", False)])
+@pytest.mark.parametrize(("processes", "busy"), [(STARTING, True), (PODMAN, True), (STARTED, False), ("", False)])
 def test_it_is_busy_until_the_entrypoint_has_become_the_gateway(tmp_path: Path, processes: str, busy: bool) -> None:
     listed = processes.replace("/opt/hermes/layer", str(tmp_path / "layer"))
     done = call(tmp_path, "rt_busy", f"cat <<'END'\n{listed}\nEND")
