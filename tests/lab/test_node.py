@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from proxhermes.lab.node import cleanup, lifecycle
+from proxhermes.lab.node import cleanup, kernel, lifecycle
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import LITELLM_VMID, LabPaths
 from proxhermes.lab.node.process import LabError, Process, run, wait_until
@@ -47,18 +47,21 @@ def nothing(found: dict[str, list[str]]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def forwarding() -> Iterator[None]:
-    """The machine's forwarding is after the last test what it was before the first (no other lab being up)."""
-    file = Path("/proc/sys/net/ipv4/ip_forward")
-    before = file.read_text()
+def settings_given_back() -> Iterator[None]:
+    """The kernel's settings are after the last test what they were before the first (no other lab being up)."""
+
+    def settings() -> dict[str, str]:
+        return {name: (kernel.SYSCTL / name).read_text() for name in kernel.LEAST}
+
+    before = settings()
     yield
     lifecycle.down(INSTANCE)
     if not list(Path("/run/netns").glob("phlab-*")):
-        assert file.read_text() == before
+        assert settings() == before
 
 
 @pytest.fixture
-def lab(forwarding: None) -> Lab:  # instead of the other stories' one
+def lab(settings_given_back: None) -> Lab:  # instead of the other stories' one
     """A lab that is up; made when there is none, healed when the test before has hurt it."""
     return lifecycle.up(INSTANCE, print)
 
@@ -194,7 +197,7 @@ def test_down_after_the_nodes_first_process_was_killed_leaves_nothing(lab: Lab) 
 
 
 @pytest.mark.parametrize("moment", ["namespaces", "node services", "LiteLLM"])
-def test_down_after_a_half_done_up_leaves_nothing(forwarding: None, moment: str) -> None:
+def test_down_after_a_half_done_up_leaves_nothing(settings_given_back: None, moment: str) -> None:
     lifecycle.down(INSTANCE)
     argv = [sys.executable, "-m", "proxhermes.lab", "up", "--instance", INSTANCE]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:
@@ -209,7 +212,7 @@ def test_down_after_a_half_done_up_leaves_nothing(forwarding: None, moment: str)
     assert nothing(traces())
 
 
-def test_a_half_done_up_is_begun_anew(forwarding: None) -> None:
+def test_a_half_done_up_is_begun_anew(settings_given_back: None) -> None:
     lifecycle.up(INSTANCE)
     PATHS.ready_file.unlink()
     assert lifecycle.status(INSTANCE)["state"] == "incomplete"

@@ -12,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-from proxhermes.lab.node import cgroups, network
+from proxhermes.lab.node import cgroups, kernel, network
 from proxhermes.lab.node.paths import RUN_ROOT, STATE_ROOT, LabPaths
 from proxhermes.lab.node.process import LabError, Process, run, wait_until
 
@@ -39,7 +39,7 @@ def clear(paths: LabPaths) -> None:
     remove_cgroups(paths)
     if paths.state.exists():
         shutil.rmtree(paths.state)
-    network.restore_forwarding()
+    kernel.restore_limits()
     for folder in (STATE_ROOT, RUN_ROOT):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -18,7 +18,7 @@ from pathlib import Path
 from proxhermes.lab.images import docker, litellm
 from proxhermes.lab.images.build import build_all
 from proxhermes.lab.images.cache import BuildError, Cache
-from proxhermes.lab.node import cleanup, client, network, preflight, proxmox, secrets_made
+from proxhermes.lab.node import cleanup, client, kernel, network, preflight, proxmox, secrets_made
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.locks import locked
 from proxhermes.lab.node.paths import CACHE_ROOT, DISKS, LITELLM_VMID, NODE_NAME, RUN_ROOT, STATE_ROOT, LabPaths, Slot
@@ -136,6 +136,7 @@ def start_node(paths: LabPaths) -> Lab:
         run(["truncate", "-s", disk.size, paths.disks / disk.image])
         run(["mkfs.ext4", "-q", "-F", "-L", disk.label, "-E", "nodiscard", paths.disks / disk.image])
     network.connect(paths, slot)
+    kernel.raise_limits()
     with (paths.logs / "init.log").open("wb") as log:
         _spawn_init(paths, log.fileno())
     lab = Lab(paths, slot, _init_of(paths))

@@ -6,13 +6,11 @@ import json
 import shlex
 from pathlib import Path
 
-from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, RUN_ROOT, STATE_ROOT, LabPaths, Slot
+from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, STATE_ROOT, LabPaths, Slot
 from proxhermes.lab.node.process import LabError, run, write_atomically
 
 UPLINK = "eno1"
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_FORWARD_BEFORE = RUN_ROOT / "ip_forward"
 _SLOTS = range(250)
 
 
@@ -44,11 +42,10 @@ def connect(paths: LabPaths, slot: Slot) -> None:
     ]
     run(["ip", "-n", paths.netns, "-batch", "-"], stdin="\n".join(inside) + "\n")
     nat = [
-        f"echo 1 > {_FORWARD}",
+        "echo 1 > /proc/sys/net/ipv4/ip_forward",
         f"iptables -w -t nat -A POSTROUTING -s {BRIDGE_NETWORK} ! -d {BRIDGE_NETWORK} -j MASQUERADE",
     ]
     run(["nsenter", f"--net={paths.netns_file}", "sh", "-ec", "\n".join(nat)])
-    _remember_forwarding()
     for rule in _outer_rules(paths, slot):
         run(["iptables", "-w", *shlex.split(rule)])
 
@@ -86,22 +83,6 @@ def rules(paths: LabPaths) -> list[tuple[str, str]]:
         said = run(["iptables", "-w", "-t", table, "-S"], check=False).stdout
         found += [(table, line) for line in said.splitlines() if paths.netns in shlex.split(line)]
     return found
-
-
-def _remember_forwarding() -> None:
-    if _FORWARD.read_text().strip() == "1":
-        return
-    if not _FORWARD_BEFORE.exists():
-        write_atomically(_FORWARD_BEFORE, _FORWARD.read_text())
-    _FORWARD.write_text("1\n")
-
-
-def restore_forwarding() -> None:
-    """Give the machine its forwarding setting back when the lab changed it and no lab is left."""
-    others = list(Path("/run/netns").glob("phlab-*"))
-    if _FORWARD_BEFORE.exists() and not others:
-        _FORWARD.write_text(_FORWARD_BEFORE.read_text())
-        _FORWARD_BEFORE.unlink()
 
 
 def resolvers() -> list[str]:
