@@ -14,7 +14,8 @@ _BEFORE: Final = RUN_ROOT / "sysctl"
 LEAST: Final = {
     "net/ipv4/ip_forward": 1,
     # All containers share one range of ids, and these limits are counted by id: without them a systemd in the eighth
-    # container or so finds no more and dies. Proxmox ships the same for inotify (pve-container: 10-pve-ct-inotify-limits).
+    # container or so finds no more and dies. Proxmox ships the same for inotify
+    # (pve-container: 10-pve-ct-inotify-limits.conf).
     "fs/inotify/max_user_instances": 65536,
     "fs/inotify/max_user_watches": 4194304,
     "kernel/keys/maxkeys": 2000,

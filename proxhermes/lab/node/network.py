@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, BRIDGE_NETWORK, STATE_ROOT, LabPaths, Slot
-from proxhermes.lab.node.process import LabError, run, write_atomically
+from proxhermes.lab.node.process import LabError, run
 
 UPLINK = "eno1"
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
