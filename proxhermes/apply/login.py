@@ -86,8 +86,9 @@ def login(
     """
     consent = _Consent(agent, name, doors, events, show)
     told: queue.Queue[_Told] = queue.Queue()
-    threading.Thread(target=_work, args=(agent, name, doors, told, seconds, force), daemon=True).start()
     with closing(consent), events.step(f"logging CT {agent.vmid} in to {name}"):
+        # Not before the step has begun: who has stopped us by then has started nothing in the guest.
+        threading.Thread(target=_work, args=(agent, name, doors, told, seconds, force), daemon=True).start()
         try:
             result = consent.wait(told)
         except BaseException:

@@ -75,7 +75,7 @@ class Document(Model):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The written form may be the text alone."""
-        block = handler(schema)
+        block = handler.resolve_ref_schema(handler(schema))
         return {"title": cls.__name__, "anyOf": [{"type": "string", "description": "The content."}, block]}
 
 

@@ -15,7 +15,6 @@ def build_all(progress: Progress, cache: Cache) -> None:
     :param progress: told, one line each, what is being done; called from more than one thread
     :raises BuildError: what failed and where its log is
     """
-    cache.apt.mkdir(parents=True, exist_ok=True)
     if not _all_fresh(cache):
         base.build(cache, progress)
     # Downloading, unpacking and compressing alternate in each chain: two of them keep two cores busy.

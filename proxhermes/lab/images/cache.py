@@ -78,11 +78,6 @@ class Cache:
         """Storage of the OCI registry."""
         return self.root / "registry"
 
-    @property
-    def apt(self) -> Path:
-        """Storage of the apt proxy."""
-        return self.root / "apt"
-
     def is_fresh(self, name: str, product: Path, recipe: object) -> bool:
         """Whether `product` exists and was built from exactly this recipe."""
         stamp = self._stamp(name)

@@ -14,7 +14,7 @@ NAME = "debian-13-standard_13.1-1_amd64.tar.zst"
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "ifupdown", "isc-dhcp-client", "iproute2", "iputils-ping",
-    "curl", "less", "procps", "tzdata",
+    "less", "procps", "tzdata",
 )  # fmt: skip
 
 #: What a container has no use for, or what would hold apt's lock just when somebody wants to install something.
@@ -43,20 +43,6 @@ retry 3;
 initial-interval 1;
 """
 
-#: The node's apt proxy: where there is one, the same archive is fetched once for all guests.
-APT_PROXY = "http://10.1.10.1:3142"
-# Settled once the network is up, so that one run of apt never sees the proxy come or go.
-APT_PROXY_HOOK = f"""\
-#!/bin/sh
-[ "$IFACE" = eth0 ] || exit 0
-config=/etc/apt/apt.conf.d/91lab-proxy
-if curl --fail --silent --output /dev/null --connect-timeout 1 --max-time 2 {APT_PROXY}/acng-report.html; then
-  echo 'Acquire::http::Proxy "{APT_PROXY}";' >"$config"
-else
-  rm -f "$config"
-fi
-"""
-
 
 def recipe() -> list[object]:
     """What the template depends on."""
@@ -74,7 +60,6 @@ def build(cache: Cache, progress: Progress) -> Path:
         rootfs.enter(bench, root, ["systemctl", "set-default", "multi-user.target"])
         rootfs.write(root, "/etc/network/interfaces", INTERFACES)
         rootfs.write(root, "/etc/dhcp/dhclient.conf", DHCLIENT)
-        rootfs.write(root, "/etc/network/if-up.d/lab-apt-proxy", APT_PROXY_HOOK, mode=0o755)
         progress("guest template: packing")
         return rootfs.pack(bench, root, bench.scratch / NAME)
 

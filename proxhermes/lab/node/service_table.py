@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from proxhermes.lab.images import aptcache, mcp, registry
+from proxhermes.lab.images import mcp, registry
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service as BuiltService
 from proxhermes.lab.node.paths import (
@@ -29,9 +29,7 @@ MCP_OAUTH_PORT = 9102
 def table(paths: LabPaths) -> tuple[Service, ...]:
     """All services in the order in which they are started; none waits for another's start."""
     cache = Cache(CACHE_ROOT)
-    apt_config, apt_logs = paths.config / "apt", paths.logs / "apt"
-    for folder in (apt_config, apt_logs, cache.apt, cache.registry):
-        folder.mkdir(parents=True, exist_ok=True)
+    cache.registry.mkdir(parents=True, exist_ok=True)
     return (
         dnsmasq(paths),
         sshd(paths),
@@ -41,7 +39,6 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         mcp_servers(paths, cache),
         appliances(cache),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
-        _adopt(aptcache.service(cache, BRIDGE_ADDRESS, apt_config, apt_logs)),
     )
 
 

@@ -31,12 +31,14 @@ class Doors:
 
     def __init__(self, *lines: dict[str, Any] | str | Callable[[], object], rc: int = 0, err: str = "") -> None:
         self.lines, self.rc, self.err = lines, rc, err
+        self.asked: list[int] = []
         self.ran: list[Command] = []
         self.heard = threading.Event()
         self.ssh = self
 
     def guest(self, vmid: int) -> Any:
         assert vmid == 118
+        self.asked.append(vmid)
         return _Guest(self)
 
     def run(self, command: Command, **_: Any) -> CommandResult:
@@ -137,6 +139,15 @@ def test_ctrl_c_ends_it_there() -> None:
         run(doors, Events(stop=stop))
     (command,) = doors.ran
     assert command.argv[-1] == "77"
+
+
+def test_who_has_stopped_before_it_begins_starts_nothing() -> None:
+    stop = threading.Event()
+    stop.set()
+    doors = Doors(HERE, PID, GOOD)
+    with pytest.raises(Interrupted, match="before"):
+        run(doors, Events(stop=stop))
+    assert not doors.asked
 
 
 def test_a_second_ctrl_c_ends_it_there_too() -> None:

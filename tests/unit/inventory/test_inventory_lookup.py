@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -96,7 +97,7 @@ def test_what_age_cannot_decrypt_is_told_without_a_value(
 ) -> None:
     subprocess.run(["sh", "-ec", prepare], cwd=tmp_path, check=True)
     error = refused(reference(tmp_path, age="secret.age", identity="key"))
-    assert pytest.raises(SecretError, match=words).matches(error)  # type: ignore[arg-type]
+    assert re.search(words, error.message)
 
 
 @needs_age

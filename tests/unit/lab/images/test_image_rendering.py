@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from proxhermes.lab.images import aptcache, hermes, litellm, registry
+from proxhermes.lab.images import hermes, litellm, registry
 from proxhermes.lab.images.cache import Cache
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
@@ -31,13 +31,6 @@ def test_the_registry_keeps_its_images_in_the_cache(tmp_path: Path) -> None:
     assert config["http"]["addr"] == "10.1.10.1:5000"
     assert config["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / "registry")
     assert service.ready_url == "http://10.1.10.1:5000/v2/"
-
-
-def test_the_apt_proxy_stays_in_the_foreground_and_on_its_address(tmp_path: Path) -> None:
-    service = aptcache.service(Cache(tmp_path), "10.1.10.1", tmp_path / "etc", tmp_path / "log")
-    lines = set(service.files[tmp_path / "etc" / "acng.conf"].splitlines())
-    assert {"ForeGround: 1", "BindAddress: 10.1.10.1", "Port: 3142", f"CacheDir: {tmp_path}/apt"} <= lines
-    assert not any(line.startswith("Proxy:") for line in lines)
 
 
 def test_the_image_is_laid_out_as_the_official_one() -> None:
