@@ -62,6 +62,7 @@ def _documents(scene: Scene) -> Finding:
     if not given:
         return skipped("the inventory gives it none")
     seen, last = tree.parse(scene.guest.text("tree")), planned.read(scene.guest.text("installed"))
+    ids = scene.agent.hermes.uid, scene.agent.hermes.gid
     missing: list[str] = []
     changed: list[str] = []
     for file in given:
@@ -69,7 +70,9 @@ def _documents(scene: Scene) -> Finding:
         found, name = seen.get(label), labels.path(layout.of(scene.agent), label)
         if found is None:
             missing.append(f"{name} is missing")
-        elif found.sha256 != file.sha256:
+        elif found.sha256 == file.sha256 or (found.uid, found.gid) != ids:
+            missing += _amiss(modes.Rule(label, "file", file.mode), found, name, ids)
+        else:
             ours = found.sha256 is not None and found.sha256 == last.get(label)
             (missing if ours else changed).append(
                 f"{name} is {'older than the inventory' if ours else 'its own by now'}"

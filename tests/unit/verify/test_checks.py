@@ -194,6 +194,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"tree": TREE.replace(SOUL.sha256, "1" * 64), "installed": f"{'1' * 64}  home:SOUL.md\n"}},
         "older than the inventory",
     ),
+    ("hermes.documents", {"guest": {"tree": TREE.replace("SOUL.md=10000 10000 640", "SOUL.md=0 0 640")}}, "0:0"),
+    (
+        "hermes.documents",
+        {"guest": {"tree": TREE.replace("SOUL.md=10000 10000 640", "SOUL.md=10000 10000 666")}},
+        "0666",
+    ),
     ("hermes.litellm-reached", {"guest": probe(alive=0, alive_text="Connection refused")}, "Connection refused"),
     ("hermes.litellm-reached", {"guest": {"litellm": "", "litellm.err": "no python"}}, "no python"),
     ("hermes.litellm-key", {"guest": probe(keyed=400, keyed_text="No connected db.")}, "No connected db."),
