@@ -71,7 +71,6 @@ layer_file() { "$engine" cp "$container:/var/lib/proxhermes/$1" - 2>/dev/null | 
 layer_facts() {
   [ -n "$(rt_inspect '{{.Id}}')" ] || return 0
   fact service.identity "$(rt_identity)"
-  fact service.provisioned "$(layer_file provisioned)"
   layer_file failed | fact64 service.provision_failed
 }
 

@@ -59,13 +59,31 @@ identify() {
   fi
 }
 
-# What only the agent may own, and only where somebody else does: a start must not touch every file that there is.
+# What only the agent may own, and only where somebody else does: a start must not touch every file that there is, and
+# cannot touch what is mounted read-only. What fails keeps nothing else from being set.
 rights() {
+  wrong=0
   for place in "$HERMES_HOME" "$HOME" "$agent_workspace"; do
-    [ -d "$place" ] || mkdir -p "$place" || return 1
-    find "$place" -xdev ! -user "$agent_uid" -exec chown -h "$agent_uid:$agent_gid" {} + || return 1
-    chmod 0750 "$place" || return 1
+    [ -d "$place" ] || mkdir -p "$place" || wrong=1
+    set --
+    while read -r _ _ _ _ point options _; do
+      case $point:$options, in
+        "$place"/*:ro,*) set -- "$@" -path "$(printf %b "$point")" -prune -o ;; # the kernel writes a blank as \040
+      esac
+    done </proc/self/mountinfo
+    find "$place" -xdev "$@" \( ! -user "$agent_uid" -o ! -group "$agent_gid" \) \
+      -exec chown -h "$agent_uid:$agent_gid" {} + || wrong=1
+    chmod 0750 "$place" || wrong=1
   done
+  return "$wrong"
+}
+
+# What makes the agent root when it asks for it; at each start, for its number may be another one than before.
+sudoer() {
+  if ! have sudo; then return 0; fi
+  to=/etc/sudoers.d/proxhermes
+  # sudo passes over names with a dot.
+  mkdir -p "${to%/*}" && echo "#$agent_uid ALL=(ALL:ALL) NOPASSWD:ALL" >"$to.new" && chmod 0440 "$to.new" && mv "$to.new" "$to"
 }
 
 # As the agent, in this environment. Never returns.
@@ -139,9 +157,7 @@ packages() {
     mkdir -p /usr/local/share/ca-certificates/proxhermes
     cp "$folder"/ca/*.crt /usr/local/share/ca-certificates/proxhermes/ && update-ca-certificates || return 1
   fi
-  mkdir -p /etc/sudoers.d
-  echo "#$agent_uid ALL=(ALL:ALL) NOPASSWD:ALL" >"$kept/sudoers" && chmod 0440 "$kept/sudoers" &&
-    mv "$kept/sudoers" /etc/sudoers.d/proxhermes
+  sudoer
 }
 
 # npm as its makers ship it: Debian's is the same in 370 packages, which are 170 MB and take longer than all the rest.
@@ -164,7 +180,7 @@ node_packages() {
 }
 
 # A Python environment of the agent's own, with pip and uv. It is in the agent's home, which outlives the layer: one
-# that was made from another Python is laid aside, and not thrown away.
+# that was made from another Python is laid aside, and taken up again with that one.
 python_environment() {
   if [ -f "$folder/pip.conf" ] && [ ! -e /etc/pip.conf ]; then cp "$folder/pip.conf" /etc/pip.conf || return 1; fi
   # shellcheck disable=SC2016
@@ -173,21 +189,35 @@ python_environment() {
     is=$(sed -n "s/^version *= *\([0-9]*\.[0-9]*\).*/\1/p" .venv/pyvenv.cfg 2>/dev/null)
     now=$(/usr/bin/python3 -c "import sys; print(\"%d.%d\" % sys.version_info[:2])") || exit 1
     if [ -e .venv ] && [ "$is" != "$now" ]; then
-      echo "proxhermes: ~/.venv is of Python ${is:-unknown}, and this image has $now: laid aside as ~/.venv-${is:-unknown}"
-      rm -rf ".venv-${is:-unknown}"
-      mv .venv ".venv-${is:-unknown}" || exit 1
+      aside=.venv-${is:-unknown}
+      while [ -e "$aside" ]; do aside=$aside.old; done
+      echo "proxhermes: ~/.venv is of Python ${is:-unknown}, and this image has $now: laid aside as ~/$aside"
+      mv .venv "$aside" || exit 1
+    fi
+    if [ ! -e .venv ] && [ -e ".venv-$now" ]; then
+      echo "proxhermes: ~/.venv-$now is taken up again"
+      mv ".venv-$now" .venv || exit 1
     fi
     .venv/bin/python -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m venv .venv || exit 1
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check --retries 2 --timeout 30 uv
   ')
 }
 
+# Whether all that is wanted was provisioned into this layer. What is wanted no longer stays there.
+provisioned() {
+  [ -f "$kept/provisioned" ] || return 1
+  there=" $(cat "$kept/provisioned") "
+  # shellcheck disable=SC2086 # one word a package
+  for package in 1 $agent_packages; do
+    case $there in *" $package "*) ;; *) return 1 ;; esac
+  done
+}
+
 # Once for each layer and list of packages. A failure is told, kept for whoever looks, and made good by the next start:
 # it does not keep the gateway down.
 provision() {
-  wanted="1 $agent_packages"
   mkdir -p "$kept" || return 0
-  if [ "$(cat "$kept/provisioned" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  if provisioned; then return 0; fi
   if ! have apt-get; then
     echo "no apt-get in this image: nothing is provisioned" >"$kept/failed"
     say "$(cat "$kept/failed")"
@@ -196,7 +226,7 @@ provision() {
   say "provisioning, once: $agent_packages, npm, a Python environment, uv"
   if packages >"$kept/log" 2>&1 && surroundings && node_packages >>"$kept/log" 2>&1 && python_environment >>"$kept/log" 2>&1; then
     grep '^proxhermes: ' "$kept/log" >&2
-    echo "$wanted" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
+    echo "1 $agent_packages" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
     rm -f "$kept/failed"
     apt clean
     say 'provisioned'
@@ -213,12 +243,13 @@ case ${1:-} in
     become "$@"
     ;;
   health)
-    exec "$agent_code/bin/python" -I -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=9)' \
-      "http://127.0.0.1:$agent_api_port/health"
+    exec "$agent_code/bin/python" -I -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=int(sys.argv[2]))' \
+      "http://127.0.0.1:$agent_api_port/health" "$agent_health_timeout"
     ;;
 esac
 identify
 rights || say 'the rights of the agent'"'"'s folders could not be set'
+sudoer || say 'sudo could not be set up for the agent'
 surroundings
 proxy
 provision

@@ -15,7 +15,7 @@ from proxhermes.hermes import layout, managed, podman
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Another one makes every container anew: for what the entrypoint cannot make good in a layer that is there."""
 LABEL: Final = "io.proxhermes.identity"
 ENVIRONMENT: Final = "layer-environment"
@@ -41,19 +41,30 @@ def identity(agent: Agent) -> str:
     Of the agent's values, and not of the compose.yaml that they become: another way to write the same is the same.
     """
     runtime = persistent(agent)
-    check = runtime.healthcheck
+    check, image = runtime.healthcheck, podman.qualified(runtime.image)
+    own = [*folders(agent), *((mount.guest, mount.read_only) for mount in agent.mounts)]
     inputs = {
         "schema": SCHEMA,
-        "image": podman.image(runtime),
-        "folders": folders(agent),
-        "mounts": [(mount.guest, mount.read_only) for mount in agent.mounts],
-        "extra_volumes": list(runtime.extra_volumes),
-        "network": (runtime.network, list(runtime.ports)),
-        "shm_size": runtime.shm_size,
-        "healthcheck": [check.enabled, check.interval, check.timeout, check.retries, check.start_period],
+        "image": image if ":" in image.rpartition("/")[2] else f"{image}:latest",
+        "volumes": sorted([*((path, path, only) for path, only in own), *map(_volume, runtime.extra_volumes)]),
+        "network": (runtime.network, sorted(port.removesuffix("/tcp") for port in runtime.ports)),
+        "shm_size": _bytes(runtime.shm_size),
+        "healthcheck": check.enabled and [check.interval, check.timeout, check.retries, check.start_period],
         "compose_override": runtime.compose_override,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _volume(written: str) -> tuple[str, str, bool]:
+    """Where it is in the container, what it is, and whether it is read-only there."""
+    source, target, *mode = written.split(":")
+    return target, source, mode == ["ro"]
+
+
+def _bytes(size: str) -> int:
+    """`1g`, `64mb` and the like."""
+    number = size.rstrip("bgkm")
+    return int(number) << 10 * (1 + "kmg".index(size[len(number)]))
 
 
 def folders(agent: Agent) -> list[tuple[str, bool]]:
@@ -86,6 +97,7 @@ def environment(agent: Agent, api_port: int) -> str:
         "agent_workspace": place.workspace,
         "agent_cwd": layout.working_directory(agent),
         "agent_api_port": str(api_port),
+        "agent_health_timeout": str(runtime.healthcheck.timeout),
         "agent_allow_root": "yes" if runtime.allow_root else "no",
         "agent_packages": " ".join(dict.fromkeys([*TOOLS, *runtime.extra_packages])),
         "agent_command": shlex.join(command(agent)),

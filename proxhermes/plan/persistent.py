@@ -5,6 +5,7 @@ compose does not decide when the container is made anew: its identity does, for 
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from proxhermes.facts.guest import GuestFacts
@@ -67,12 +68,21 @@ def _environment(agent: Agent, facts: GuestFacts) -> tuple[list[Change], bytes |
     if facts.service.facts.get("entrypoint") != "same":
         changes.append(_change("layer/entrypoint", "of another version", "written anew", Effect.RESTART_SERVICE))
     before, after = _lines(decoded(content, shown)), _lines(text)
+    failed = bool(facts.service.facts.get("provision_failed:"))
     changes += [
-        _change(f"{shown}: {name}", before.get(name), after.get(name), Effect.RESTART_SERVICE)
+        _change(f"{shown}: {name}", before.get(name), after.get(name), _effect(name, before, after, failed=failed))
         for name in dict.fromkeys([*after, *before])
         if before.get(name) != after.get(name)
     ]
     return changes, None if content.decode() == text else text.encode()
+
+
+def _effect(name: str, before: dict[str, str], after: dict[str, str], *, failed: bool) -> Effect:
+    """A package that is wanted no longer stays in the layer: nothing has to start for it, unless it was what failed."""
+    if name == "agent_packages" and name in before and not failed:
+        there, wanted = (set(" ".join(shlex.split(lines[name])).split()) for lines in (before, after))
+        return Effect.NONE if wanted <= there else Effect.RESTART_SERVICE
+    return Effect.RESTART_SERVICE
 
 
 def _lines(text: str) -> dict[str, str]:

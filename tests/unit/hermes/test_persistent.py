@@ -75,6 +75,34 @@ def test_a_healthcheck_that_is_off_asks_nothing(make_agent: Any) -> None:
     assert yaml.safe_load(text)["services"]["hermes"]["healthcheck"] == {"disable": True}
 
 
+MOUNTS = [{"host": "/mnt/a", "guest": "/a"}, {"host": "/mnt/b", "guest": "/b", "read_only": True}]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"extra_volumes": ["/c:/c", "d:/d"]}, {"extra_volumes": ["d:/d", "/c:/c:rw"]}),
+        ({"ports": ["8642:8642", "9119:9119/udp"]}, {"ports": ["9119:9119/udp", "8642:8642/tcp"]}),
+        ({"shm_size": "3g"}, {"shm_size": "3072mb"}),
+        ({"shm_size": "2m"}, {"shm_size": "2048k"}),
+        ({"image": "debian:12"}, {"image": "docker.io/library/debian:12"}),
+        ({"image": "debian"}, {"image": "debian:latest"}),
+        ({"healthcheck": {"enabled": False}}, {"healthcheck": {"enabled": False, "interval": 5}}),
+    ],
+    ids=str,
+)
+def test_another_way_to_write_the_same_is_the_same(make_agent: Any, one: dict[str, Any], other: dict[str, Any]) -> None:
+    agent = plain(make_agent)
+    assert persistent.identity(agent) != persistent.identity(plain(make_agent, **one))
+    assert persistent.identity(plain(make_agent, **one)) == persistent.identity(plain(make_agent, **other))
+
+
+def test_another_order_of_mounts_is_the_same(make_agent: Any) -> None:
+    runtime = {"type": "persistent"}
+    one, other = (make_agent(runtime=runtime, mounts=mounts) for mounts in (MOUNTS, MOUNTS[::-1]))
+    assert persistent.identity(one) == persistent.identity(other)
+
+
 def test_others_have_no_layer(make_agent: Any) -> None:
     with pytest.raises(ValueError, match="docker has no layer"):
         persistent.identity(make_agent())

@@ -77,6 +77,13 @@ def test_what_is_read_at_the_start_restarts_and_costs_no_layer(make_agent: Any, 
     assert effect(after, settled(before)) is Effect.RESTART_SERVICE
 
 
+def test_a_package_that_is_wanted_no_longer_restarts_nothing_unless_it_failed(make_agent: Any) -> None:
+    before, after = plain(make_agent, extra_packages=["jq", "pandoc"]), plain(make_agent, extra_packages=["pandoc"])
+    assert effect(after, settled(before)) is Effect.NONE
+    assert effect(after, settled(before, **{"provision_failed:": "E: no jq"})) is Effect.RESTART_SERVICE
+    assert effect(before, settled(after)) is Effect.RESTART_SERVICE
+
+
 def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
     before, after = plain(make_agent), plain(make_agent, restart="always")
     changes, files, _ = plan_persistent(after, settled(before), Effect.NONE, None)
