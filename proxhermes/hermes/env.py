@@ -31,7 +31,7 @@ _BINDING: Final = re.compile(
     (?: \#[^\r\n]*
       | (?:export[^\S\r\n]+)?
         (?: '(?P<quoted_key>[^']+)' | (?P<key>[^=\#\s']+[^=\#\s]*) ) [^\S\r\n]*
-        (?: = [^\S\r\n]*
+        (?: (?P<sets>=) [^\S\r\n]*
             (?: '(?P<single>(?:\\.|[^'\\])*)' | "(?P<double>(?:\\.|[^"\\])*)" | (?P<bare>[^\s'"][^\r\n]*)? )
         )?
         (?:[^\S\r\n]*\#[^\r\n]*)?
@@ -83,17 +83,28 @@ def _value(match: re.Match[str]) -> str | None:
         return re.sub(r"\\([\\'\"abfnrtv])", lambda found: _ESCAPES.get(found[1], found[1]), match["double"])
     if match["bare"] is not None:
         return re.sub(r"\s+#.*", "", match["bare"]).rstrip()
-    return "" if "=" in match[0] and not match[0].lstrip().startswith("#") else None
+    return "" if match["sets"] else None
 
 
 def values(text: str) -> dict[str, str]:
     """The variables that the file sets; `${NAME}` of others is left as it stands. Raises UnusableFile."""
-    entries = ((entry.key, entry.value) for entry in parse(text))
-    return {key: _plain(value) for key, value in entries if key and value is not None}
+    return {key: _plain(value) for key, value in _raw(text).items()}
+
+
+def _raw(text: str) -> dict[str, str]:
+    """The same, before any reference is replaced."""
+    found = {entry.key: entry.value for entry in parse(text)}
+    return {key: value for key, value in found.items() if key and value is not None}
 
 
 def _plain(value: str) -> str:
-    return value.replace(_LITERAL_BACKSLASH, "\\").replace(_LITERAL_DOLLAR, "$")
+    """`value` with those references replaced that have no name, as in a literal `${`."""
+    return _REFERENCE.sub(lambda found: found[0] if found["name"] else found["default"] or "", value)
+
+
+def _literal(value: str) -> bool:
+    """Whether it names no variable, so that it is what `_plain` makes of it wherever it is read."""
+    return not any(found["name"] for found in _REFERENCE.finditer(value))
 
 
 def numbered(text: str) -> Iterator[tuple[Entry, int]]:
@@ -153,9 +164,10 @@ def update(text: str, wanted: Mapping[str, str], forget: Collection[str] = ()) -
 
     Raises UnusableFile, and ValueError for a value that no environment can hold.
     """
-    have = values(text)
+    have = _raw(text)
     added = tuple(key for key in wanted if key not in have)
-    changed = tuple(key for key in wanted if key in have and have[key] != wanted[key])
+    kept = {key for key, value in have.items() if _literal(value) and _plain(value) == wanted.get(key)}
+    changed = tuple(key for key in wanted if key in have and key not in kept)
     entries = tuple(parse(text))
     present = {entry.key for entry in entries}
     gone = tuple(key for key in forget if key in present and key not in wanted)

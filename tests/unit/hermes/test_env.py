@@ -23,6 +23,7 @@ LINES = st.sampled_from(
     [
         "# a comment\n", "\n", "  \n", "export SHELL_STYLE=1\n", "QUOTED='a # b'\n", 'DOUBLE="x\\n y"\n', "EMPTY=\n",
         "BARE_WORD\n", "SPACED = value # remark\n", "MULTI='one\ntwo'\n", "WINDOWS=x\r\n", "REF=${HOME}/x\n",
+        "REMARK # a=b\n", "EMPTY # c\n",
     ]
 )  # fmt: skip
 
@@ -90,6 +91,18 @@ def test_what_others_wrote_stays_and_the_second_time_changes_nothing(lines: list
     again = env.update(after.text, wanted)
     assert (again.added, again.changed, again.gone) == ((), (), ())
     assert again.text == after.text
+
+
+@given(st.text("${}:-aHOME", max_size=12), st.text("${}:-aHOME", max_size=12))
+@example("pa${HOME}ss", "pa${HOME}ss")
+@example("pa${:-$}{HOME}ss", "pa${HOME}ss")
+@example("${HOME:-a}", "a")
+def test_a_line_that_is_there_stays_only_if_it_is_read_as_what_is_wanted(there: str, wanted: str) -> None:
+    before = f"A={there}\n"
+    after = env.update(before, {"A": wanted})
+    assert by_dotenv(after.text) == {"A": wanted}
+    assert not after.changed or "${" in there or there != wanted
+    assert env.update(after.text, {"A": wanted}).changed == ()
 
 
 @given(st.lists(LINES, max_size=8))
