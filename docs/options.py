@@ -1,4 +1,4 @@
-"""Writes docs/options.md: every option of `hermes:` and `runtime:` from the models, and the NixOS module's beside ours.
+"""Writes docs/options.md: every option of the inventory from the models, and the NixOS module's beside ours.
 
 python docs/options.py > docs/options.md
 """
@@ -6,7 +6,7 @@ python docs/options.py > docs/options.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -17,10 +17,14 @@ from pydantic_core import PydanticUndefined
 from proxhermes.inventory.documents import Document
 from proxhermes.inventory.hermes import Hermes
 from proxhermes.inventory.local import LocalPath
+from proxhermes.inventory.messaging import Messaging, Platform
+from proxhermes.inventory.models import Agent, LiteLLM, Node
 from proxhermes.inventory.runtime import TYPES
 from proxhermes.inventory.secrets import SecretRef
 
 UNIT, LAB = "tests/unit", "tests/lab"
+_FILLED_IN: Final = {"nodes.NAME.ssh": "", "nodes.NAME.ssh.host": "`api`'s host"}
+"""What the loader says before the model asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +203,47 @@ MODULE: Final[tuple[Counterpart, ...]] = (
 )  # fmt: skip
 
 
+Option = tuple[str, str, str, str]
+"""Path, type, default and meaning."""
+
+
 def document() -> str:
     """The whole text."""
-    parts = [_HEAD, "## `hermes`\n", _table(Hermes, "hermes")]
-    for name, model in TYPES.items():
-        parts += [f"## `runtime` with `type: {name}`\n", f"{model.__doc__}\n", _table(model, "runtime")]
-    parts += ["## The NixOS module's options\n", _MODULE_HEAD, _module_table()]
+    container = [option for name in _CONTAINER for option in _option(Agent, "", name)]
+    parts = [
+        _HEAD,
+        "## `nodes`\n", _NODES, _table(_options(Node, "nodes.NAME")),
+        "## `litellm`\n", _LITELLM, _table(_options(LiteLLM, "litellm")),
+        "## The container\n", _table(container),
+        "## `messaging`\n", _MESSAGING, _table(_messaging()),
+        "## `hermes`\n", _table(_options(Hermes, "hermes")),
+        "## `runtime`\n", *_runtime(),
+        "## The NixOS module's options\n", _MODULE_HEAD, _module_table(),
+    ]  # fmt: skip
     return "\n".join(parts)
 
 
+_SECTIONS: Final = ("vmid", "litellm", "messaging", "hermes", "runtime")
+_CONTAINER: Final = [name for name in Agent.model_fields if name not in _SECTIONS]
 _HEAD: Final = """\
-# Options of the agent
+# Options
 
-Written by `docs/options.py` from the inventory's models; a test fails when it is out of date. The whole inventory is
-described by `proxhermes inventory schema`, and shown by `inventory.example.yaml`. NAME stands for a name of one's own.
+Written by `docs/options.py` from the inventory's models; a test fails when it is out of date.
+`proxhermes inventory schema` says the same to an editor, and `inventory.example.yaml` shows it in use.
+
+What follows `nodes` and `litellm` stands under `agents.VMID`, or under `defaults` for every agent: blocks are joined,
+lists and values replaced. NAME stands for a name of one's own, `[]` for each entry of a list. A *path* is a file of
+yours, relative to the inventory; a *secret* is a [reference](secrets.md); a *document* is a text or `{file: PATH}`.
+"""
+_NODES: Final = """\
+A single node may leave out `api`, `token` and `token_secret` where `$PROXMOX_VE_ENDPOINT` and `$PROXMOX_VE_API_TOKEN`
+(`USER@REALM!NAME=SECRET`) say them.
+"""
+_LITELLM: Final = """\
+Beside `agents`, for all of them; a `litellm` of an agent's own is merged over it.
+"""
+_MESSAGING: Final = """\
+A platform without a section is off. PLATFORM is any of them.
 """
 _MODULE_HEAD: Final = """\
 Of the module `services.hermes-agent` in Hermes' repository, what does the same here, and the tests that would fail
@@ -220,40 +251,65 @@ without it. Options with a star came after March 2026.
 """
 
 
-def _table(model: type[BaseModel], at: str) -> str:
+def _messaging() -> Iterator[Option]:
+    """What the platforms have in common once, then what each has of its own."""
+    yield from _options(Platform, "messaging.PLATFORM")
+    for option in _options(Messaging, "messaging"):
+        if option[0].rpartition(".")[2] not in Platform.model_fields:
+            yield option
+
+
+def _runtime() -> Iterator[str]:
+    """A table for each set of types, of the options that are the same in them and in no other."""
+    yield "".join(f"- `type: {name}`: {model.__doc__}\n" for name, model in TYPES.items())
+    types: dict[Option, tuple[str, ...]] = {}
+    for name, model in TYPES.items():
+        for option in _options(model, "runtime"):
+            types[option] = (*types.get(option, ()), name)
+    for names in sorted(set(types.values()), key=lambda names: (-len(names), *map(list(TYPES).index, names))):
+        listed = " or ".join(f"`type: {name}`" for name in names)
+        yield f"### With {'any `type`' if len(names) == len(TYPES) else listed}\n"
+        yield _table(option for option, its in types.items() if its == names)
+
+
+def _table(options: Iterable[Option]) -> str:
     rows = ["| Option | Type | Default | Meaning |", "|---|---|---|---|"]
-    for path, kind, default, meaning in _options(model, at):
-        rows.append(f"| `{path}` | {kind} | {default} | {meaning} |")
+    rows += [f"| `{path}` | {kind} | {default} | {meaning} |" for path, kind, default, meaning in options]
     return "\n".join(rows) + "\n"
 
 
-def _options(model: type[BaseModel], at: str) -> Iterator[tuple[str, str, str, str]]:
-    """Path, type, default and meaning of each option, blocks before what is in them."""
-    for name, field in model.model_fields.items():
-        path = f"{at}.{name}"
-        yield path, _kind(field.annotation), _default(field), _cell(field.description or "")
-        block, named = _block(field.annotation)
-        if block is not None:
-            yield from _options(block, f"{path}.NAME" if named else path)
+def _options(model: type[BaseModel], at: str) -> Iterator[Option]:
+    """Each option of a block, other blocks before what is in them."""
+    for name in model.model_fields:
+        yield from _option(model, f"{at}.", name)
+
+
+def _option(model: type[BaseModel], before: str, name: str) -> Iterator[Option]:
+    field, path = model.model_fields[name], before + name
+    yield path, _kind(field.annotation), _FILLED_IN.get(path, _default(field)), _cell(field.description or "")
+    block, each = _block(field.annotation)
+    if block is not None:
+        yield from _options(block, path + each)
 
 
 def paths() -> frozenset[str]:
-    """Every option's path."""
-    found = {path for path, *_ in _options(Hermes, "hermes")}
-    return frozenset(found | {path for model in TYPES.values() for path, *_ in _options(model, "runtime")})
+    """The paths of `hermes` and `runtime`, in which the module's options have their counterparts."""
+    runtimes = (option for model in TYPES.values() for option in _options(model, "runtime"))
+    return frozenset(path for path, *_ in (*_options(Hermes, "hermes"), *runtimes))
 
 
-def _block(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The block of keys that an option is, and whether there is one for each of its names."""
+def _block(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The block of keys that an option is, and what follows its own path in theirs, if there are several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return (None if issubclass(annotation, SecretRef) or annotation is Document else annotation), False
-    named = get_origin(annotation) is Mapping
-    for inner in get_args(annotation)[1:] if named else get_args(annotation):
+        return (None if issubclass(annotation, SecretRef) or annotation is Document else annotation), ""
+    origin, inners = get_origin(annotation), get_args(annotation)
+    each = {Mapping: ".NAME", tuple: "[]"}.get(origin, "")
+    for inner in inners[1:] if origin is Mapping else inners:
         if isinstance(inner, type) or get_args(inner):
             block, deeper = _block(inner)
             if block is not None:
-                return block, named or deeper
-    return None, False
+                return block, each or deeper
+    return None, ""
 
 
 def _kind(annotation: Any) -> str:

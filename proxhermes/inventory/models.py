@@ -210,7 +210,7 @@ class Engine(Model):
         default=(), description="Mirrors of Docker Hub."
     )
     log_driver: Literal["local", "json-file", "journald", "syslog", "none"] = Field(
-        default="local", description="Docker's log driver; `local` keeps a bounded log."
+        default="local", description="Log driver; `local` keeps a bounded log."
     )
 
 
@@ -251,7 +251,7 @@ class Agent(Model):
         max_length=256,
         description="Folders of the node that the agent uses. A list here replaces one in `defaults`.",
     )
-    engine: Engine = Field(default_factory=Engine, description="Docker in the container.")
+    engine: Engine = Field(default_factory=Engine, description="The container engine, Docker or Podman.")
     runtime: Runtime = Field(default_factory=DockerRuntime, description="How the agent runs in its container.")
     hermes: Hermes = Field(default_factory=Hermes, description="The agent's own settings.")
     messaging: Messaging = Field(default_factory=Messaging, description="Messaging platforms.")

@@ -139,7 +139,9 @@ class _Runtime(Model):
 class _Contained(_Runtime):
     """The options of the types that run in a Docker or Podman container."""
 
-    engine: Literal["docker", "podman"] = Field(default="docker", description="Container engine in the guest.")
+    engine: Literal["docker", "podman"] = Field(
+        default="docker", description="Container engine in the Proxmox container."
+    )
     extra_volumes: Volumes = Field(
         default=(), description="Volumes beside the mounts: FOLDER:PATH[:ro|rw], or a volume's name for FOLDER."
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from proxhermes.inventory.schema import json_schema
+
 ROOT = Path(__file__).parents[2]
 TOOL = runpy.run_path(str(ROOT / "docs" / "options.py"))
 
@@ -44,6 +46,19 @@ def test_a_counterpart_is_an_option_and_tested_or_there_is_a_reason(each: Any) -
     for test in each.tests:
         file, _, name = test.partition("::")
         assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"no test {test}"
+
+
+def test_every_key_that_the_schema_knows_is_there() -> None:
+    schema = json_schema()
+    keys = {key for name, block in schema["$defs"].items() if name != "Document" for key in block.get("properties", ())}
+    rows = [row for row in TOOL["document"]().splitlines() if row.startswith(("| `", "## `"))]
+    told = {row.split("`")[1].rpartition(".")[2] for row in rows}
+    assert keys - told == set()
+
+
+def test_what_two_types_of_runtime_have_in_common_is_told_once() -> None:
+    rows = [row for row in TOOL["document"]().splitlines() if row.startswith("| `")]
+    assert sorted(set(rows)) == sorted(rows)
 
 
 def test_every_option_says_what_it_means() -> None:
