@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from proxhermes.apply.container import apply_container, bring_up
-from proxhermes.apply.guest import Stale, apply_engine, apply_hermes
+from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_tools
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events, Kind
@@ -202,8 +202,10 @@ def _bootstrap(target: Target, doors: Doors, events: Events) -> InnerPlan:
     plan = _look_into(target, doors, events)
     show(plan.engine.changes, plan.engine.notes, events)
     if plan.engine.needed:
+        if not plan.hermes.asked:
+            apply_tools(agent, doors.guest(agent.vmid), events)
+            _look_into(target, doors, events)  # which stops here with a key that LiteLLM refuses
         apply_engine(agent, plan.engine, doors.guest(agent.vmid), events)
-        # With curl there now, LiteLLM can be asked, too.
         plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
     for chances in reversed(range(CHANCES)):
         show(plan.hermes.changes, plan.hermes.notes, events)

@@ -46,7 +46,15 @@ def apply_engine(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -
     """Install and configure the engine, and have it run. Raises CommandFailed with what apt or the engine said."""
     if not plan.needed:
         return
-    engine = "none" if isinstance(agent.runtime, NativeRuntime) else agent.runtime.engine
+    _engine(agent, "none" if isinstance(agent.runtime, NativeRuntime) else agent.runtime.engine, plan, guest, events)
+
+
+def apply_tools(agent: Agent, guest: Guest, events: Events) -> None:
+    """Install what LiteLLM can be asked with, and nothing else. Raises CommandFailed with what apt said."""
+    _engine(agent, "none", EnginePlan(packages=("ca-certificates", "curl")), guest, events)
+
+
+def _engine(agent: Agent, engine: str, plan: EnginePlan, guest: Guest, events: Events) -> None:
     name = "packages" if engine == "none" else engine.capitalize()
     bundle = {each: (script(each), 0o700) for each in ("guest-engine.sh", "guest-common.sh", "guest-apt.sh")}
     bundle["engine.sh"] = (script(f"guest-engine-{engine}.sh"), 0o700)

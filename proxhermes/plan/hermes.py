@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class HermesPlan:
     """What is to be done. files: name in the bundle -> content; the manifest with its contents, the service's files.
 
-    move: what a change of the runtime asks for.
+    move: what a change of the runtime asks for. asked: LiteLLM was asked; a guest without curl cannot.
     healthy: the gateway answered when the facts were read. unmounted: mounts that are plain folders in the container.
     notes: what the operator should know besides.
     """
@@ -31,6 +31,7 @@ class HermesPlan:
     changes: tuple[Change, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     move: Move = field(default_factory=Move)
+    asked: bool = False
     healthy: bool = False
     platforms: tuple[str, ...] = ()
     unmounted: tuple[str, ...] = ()
@@ -67,6 +68,7 @@ def plan_hermes(
         changes=(*changes, *service.changes),
         files={**entries.bundle(files.entries), **service.files},
         move=move,
+        asked=facts.litellm is not None,
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
@@ -78,6 +80,7 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
     """The model's context as LiteLLM tells it, and notes. Raises Refused for what cannot work."""
     if facts.litellm is None:
         return None, []
+    doing = f"asking LiteLLM from inside CT {agent.vmid}, before anything is set up there"
     verdict = litellm.judge(facts.litellm, agent.litellm.model)
     if verdict.standing is litellm.Standing.UNREACHABLE:
         return None, [
@@ -89,14 +92,12 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
             if verdict.standing is litellm.Standing.KEY_REFUSED
             else "litellm.model in the inventory must be one of them; a key may also be limited to some models"
         )
-        raise Refused(
-            verdict.reason, doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed there", hint=hint
-        )
+        raise Refused(verdict.reason, doing=doing, hint=hint)
     length = agent.litellm.context_length or verdict.context_length
     if length is not None and length < HERMES_SMALLEST_CONTEXT:
         raise Refused(
             f"{agent.litellm.model} has a context of {length} tokens; Hermes needs {HERMES_SMALLEST_CONTEXT}",
-            doing=f"asking LiteLLM from inside CT {agent.vmid}; nothing was changed there",
+            doing=doing,
             hint="another model, or correct max_input_tokens in LiteLLM; litellm.context_length goes before it",
         )
     return verdict.context_length, []

@@ -84,7 +84,7 @@ def test_wrong_model_and_wrong_key_stop_before_anything_is_touched(inside: Opera
         done = inside.run("bootstrap", code=1)
         said = "lists no model 'gpt-nope'" if name == "model" else "refuses the key"
         assert said in done.stderr
-        assert "nothing was changed" in done.stderr
+        assert "before anything is set up there" in done.stderr
         assert "sk-this-is-not-the-key" not in done.stderr + done.stdout + inside.logs()
     assert guest(inside, "command -v docker || echo none").strip() == "none"
     inside.write(mine)

@@ -175,6 +175,7 @@ def test_render_says_what_a_run_writes(settled: Operator) -> None:
         (settled.folder / "last").write_text(guest(settled, f"cat {HOME}/.proxhermes/{remembered}"))
         merged = settled.run("render", str(VMID), name, "--existing", "there", "--last", "last", "--reveal").stdout
         assert merged == there
+        (settled.folder / "there").unlink()  # with secrets in it, and another story looks for such
     assert settled.run("render", str(VMID), "compose.yaml").stdout == guest(settled, "cat /opt/hermes/compose.yaml")
 
 

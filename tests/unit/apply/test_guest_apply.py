@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxhermes.apply.guest import Stale, apply_engine, apply_hermes
+from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_tools
 from proxhermes.errors import CommandFailed, Refused
 from proxhermes.events import Event, Events, Kind
 from proxhermes.hermes import placement
@@ -17,6 +17,7 @@ from proxhermes.plan.hermes import HermesPlan
 from proxhermes.plan.model import Change, Door, Effect, Layer
 from proxhermes.plan.move import Move
 from proxhermes.transport.command import CommandResult
+from proxhermes.transport.scripts import script
 
 STATE = '{"platforms": {"telegram": {"state": "retrying", "error_message": "Unauthorized"}}}'
 FACTS = (
@@ -64,6 +65,14 @@ def test_docker_is_one_round_trip(make_agent: Any, events: Events, heard: list[E
     assert bundle["daemon.json"] == (b"{}", 0o600)
     assert texts(heard, Kind.CHANGE) == ["packages: docker.io"]
     assert texts(heard, Kind.LINE) == ["Reading package lists..."]
+
+
+def test_what_litellm_is_asked_with_comes_without_an_engine(make_agent: Any, events: Events) -> None:
+    guest: Any = FakeGuest()
+    apply_tools(make_agent(), guest, events)
+    [(bundle, entry, args)] = guest.runs
+    assert (entry, args) == ("guest-engine.sh", ["none", "ca-certificates", "curl"])
+    assert bundle["engine.sh"] == (script("guest-engine-none.sh"), 0o700)
 
 
 @pytest.mark.parametrize(
