@@ -21,7 +21,9 @@ here=$PWD # each of them goes first to where it lies: the bundle's folder
 
 fail() { echo "failed: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
-fact() { printf '%s=%s\n' "$1" "$2"; }
+# fact NAME VALUE: a line, whatever the value is; what follows its first one would be taken for other facts.
+fact() { printf '%s=%s\n' "$1" "${2%%
+*}"; }
 fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
 
 rt_busy() { false; }

@@ -35,7 +35,7 @@ files_facts() {
   {
     cat look 2>/dev/null || true
     # Lines of `sha256  label`. Whoever wrote them, they lead no further than the agent's own rights.
-    as_owner sed -n 's/^[0-9a-f]\{64\}  //p' "$now_home/.proxhermes/files" 2>/dev/null || true
+    read_as "$now_home/.proxhermes/files" 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p' || true
   } | sort -u | as_owner sh -c "$(cat ./guest-files-look.sh)" look "$now_home" "$now_user_home" "$now_workspace"
 }
 

@@ -48,8 +48,7 @@ dangling() {
 
 # What a run that was killed while it wrote has left.
 leftovers() { # LABEL-OF-FOLDER PATH-OF-FOLDER
-  for each in "$2"/.proxhermes.??????; do
-    case $each in *.'??????') continue ;; esac
+  for each in "$2"/.proxhermes.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]; do
     if [ -f "$each" ] && [ ! -L "$each" ]; then look "$1${each##*/}" "$each"; fi
   done
 }
@@ -57,6 +56,7 @@ leftovers() { # LABEL-OF-FOLDER PATH-OF-FOLDER
 seen=
 while IFS= read -r label; do
   path "$label"
+  case $path in /*) ;; *) continue ;; esac # no label of ours, and to a command perhaps an option
   look "$label" "$path"
   case $label in *:) continue ;; esac # one of the agent's folders itself
   folder=${path%/*}

@@ -168,12 +168,15 @@ def curl_header(key: str) -> bytes:
 def parse(output: str) -> GuestFacts:
     """The facts in the script's output."""
     facts: dict[str, bytes] = {}
-    for line in output.splitlines():
+    for line in output.split("\n"):  # and at nothing else that ends a line: a name of the agent's may hold that
+        by_path = line.startswith(_BY_PATH)
         # A path may hold the sign; what is told of it never does.
-        name, found, value = line.rpartition("=") if line.startswith(_BY_PATH) else line.partition("=")
-        if found and name.endswith(":b64"):
+        name, found, value = line.rpartition("=") if by_path else line.partition("=")
+        if not found or line.startswith(tree.SIGN):
+            continue
+        if name.endswith(":b64") and not by_path:
             facts[name.removesuffix(":b64") + ":"] = base64.b64decode(value)
-        elif found:
+        else:
             facts[name] = value.encode()
     text = {name: value.decode("utf-8", "replace") for name, value in facts.items()}
     return GuestFacts(
@@ -201,7 +204,7 @@ def parse_state(content: bytes | None) -> dict[str, Any]:
     """A gateway_state.json; empty if it is not there or not readable (it is replaced while we look)."""
     try:
         state = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 

@@ -10,7 +10,8 @@ LIST: Final = "look"
 """The file in the bundle that names what is looked at, a label a line."""
 SCRIPTS: Final = ("guest-files-facts.sh", "guest-files-look.sh")
 """What has to lie beside the script that looks."""
-_SIGN: Final = "tree."
+SIGN: Final = "tree."
+"""What every line of it begins with, and none of another fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ def render(labels: Iterable[str]) -> bytes:
 def parse(output: str) -> dict[str, Seen]:
     """What the script printed, by label (`hermes.labels`); lines of other facts are passed over."""
     found: dict[str, Seen] = {}
-    for line in output.splitlines():
-        if line.startswith(_SIGN):
+    for line in output.split("\n"):  # and at nothing else that ends a line: a label of the agent's may hold that
+        if line.startswith(SIGN):
             # A path may hold the sign; what is said of it never does.
-            label, _, said = line.removeprefix(_SIGN).rpartition("=")
+            label, _, said = line.removeprefix(SIGN).rpartition("=")
             uid, gid, mode, sha256, writable, kind = said.split(" ", 5)
             found[label] = Seen(
                 kind, int(mode, 8), int(uid), int(gid), None if sha256 == "-" else sha256, writable == "w"

@@ -39,7 +39,8 @@ def parse(text: str, name: str = NAME) -> dict[str, Any]:
     """The settings as Hermes reads them. name: the file's. Raises UnusableFile with the line that cannot be read."""
     try:
         settings = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+    # ValueError: a date that no calendar has; RecursionError: brackets that nobody would write but to make us fail.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _unusable(error, name) from None
     if settings is None:
         return {}

@@ -145,6 +145,20 @@ def test_no_representation_holds_a_files_content() -> None:
     assert "A=1" not in repr(guest.parse(OUTPUT))
 
 
+@pytest.mark.parametrize(
+    "label", ["home:x:b64", "/x\vos.id=evil\v", "home:\u2028os.id=evil", "/x\rfacts", "home:a=b:b64"]
+)
+def test_a_name_of_the_agents_is_no_fact_but_its_files(label: str) -> None:
+    facts = guest.parse(f"os.id=debian\ntree.{label}=1 1 640 - - fifo\nplace./opt/x:b64=empty\n")
+    assert facts.tree == {label: guest.Seen("fifo", 0o640, 1, 1, None, writable=False)}
+    assert (facts.os_id, facts.places) == ("debian", {"/opt/x:b64": guest.Place.EMPTY})
+
+
+@pytest.mark.parametrize("written", ["[" * 200_000, "[]", "{", "null", '"\\ud800"'])
+def test_a_state_that_nobody_wrote_is_none(written: str) -> None:
+    assert guest.parse_state(written.encode()) == {}
+
+
 def test_a_guest_that_is_too_slow_leaves_no_fact_in_the_log(make_agent: Any) -> None:
     waiting = "waiting for another run of proxhermes in this guest"
 

@@ -187,6 +187,25 @@ def test_root_gives_away_nothing_that_a_link_leads_to(world: World) -> None:
     assert (theirs / "cron").stat().st_uid == 0
 
 
+@as_root
+def test_a_working_directory_that_was_there_is_not_taken(world: World) -> None:
+    theirs = world.root / "theirs"
+    theirs.mkdir(mode=0o700)
+    done = world.apply(Entry(str(theirs), "workplace", 0o750))
+    assert done.returncode == 1 and "hermes.working_directory" in done.stderr
+    hidden = theirs / "work"  # the agent does not see that it is there
+    hidden.mkdir(mode=0o700)
+    assert world.apply(Entry(str(hidden), "workplace", 0o750)).returncode == 1
+    assert {(each.stat().st_uid, mode(each)) for each in (theirs, hidden)} == {(0, 0o700)}
+    theirs.chmod(0o777)
+    assert world.apply(Entry(str(theirs), "workplace", 0o750)).returncode == 0
+    assert (theirs.stat().st_uid, mode(theirs)) == (0, 0o777)
+    theirs.chmod(0o755)
+    done = world.apply(Entry(f"{theirs}/new/work", "workplace", 0o750))
+    made = theirs / "new" / "work"
+    assert (done.returncode, made.stat().st_uid, made.stat().st_gid, mode(made)) == (0, UID, UID, 0o750), done.stderr
+
+
 def test_a_wrong_mode_is_put_right_and_the_content_left_alone(world: World) -> None:
     file, folder = world.put(".env", "A=1\n", 0o644), world.put("logs/x", "").parent
     folder.chmod(0o777)
@@ -299,6 +318,24 @@ def test_what_was_installed_last_is_looked_at_too(world: World) -> None:
     assert set(facts.tree) == {"home:notes.md"}
     assert facts.content("last-files") == (world.home / ".proxhermes" / "files").read_bytes()
     assert facts.content("last-env") is None
+
+
+def test_what_the_agent_wrote_there_tells_of_nothing_but_files(world: World) -> None:
+    for name in ("a\nb=c", "\nos.id", "\n=1 2"):  # as long as the names of what a killed run left
+        world.put(f".proxhermes.{name:x<6}", "x")
+    labels = ("--help", "nowhere", "", "home:", "home:a=b:b64", "home:\v\r\x1cos.id=evil", "home:\udcff")
+    world.put("a=b:b64", "x")
+    written = "".join(f"{digest('x')}  {label}\n" for label in labels)
+    world.put(".proxhermes/files").write_bytes(written.encode(errors="surrogateescape"))
+    facts = world.facts()
+    assert set(facts.tree) == {"home:", "home:a=b:b64"}
+    assert facts.os_id == ""
+
+
+def test_a_memory_that_is_a_pipe_keeps_nobody_waiting(world: World) -> None:
+    world.put(".proxhermes/x")
+    os.mkfifo(world.home / ".proxhermes" / "files")
+    assert world.facts("home:.env").tree == {}
 
 
 def test_what_is_no_file_of_a_usual_kind_is_told_and_not_read(world: World) -> None:

@@ -115,6 +115,11 @@ def test_a_file_that_cannot_be_read_stops_with_its_line(text: str, line: int) ->
     assert caught.value.line == line
 
 
+def test_brackets_deeper_than_anybody_writes_stop_as_any_other_file_that_cannot_be_read() -> None:
+    with pytest.raises(UnusableFile):
+        config.parse("a: " + "[" * 20_000)
+
+
 def test_the_error_does_not_repeat_what_stands_in_the_file() -> None:
     with pytest.raises(UnusableFile) as caught:
         config.update("api_key: [sk-secret\n", WANTED)
