@@ -91,9 +91,12 @@ def test_a_second_run_changes_nothing_and_all_is_well(plain: Operator) -> None:
 def test_a_start_provisions_nothing_twice(plain: Operator) -> None:
     marker = "docker exec hermes stat -c %y /var/lib/proxhermes/provisioned"
     before = guest(plain, marker)
+    # As it is after another `hermes.uid`: who may be root is not what was provisioned.
+    guest(plain, "docker exec hermes sh -c \"echo '#4000 ALL=(ALL:ALL) NOPASSWD:ALL' >/etc/sudoers.d/proxhermes\"")
     guest(plain, "docker restart hermes")
     plain.run("bootstrap")
     assert guest(plain, marker) == before
+    assert inside(plain, "sudo id -un").strip() == "root"
     assert guest(plain, "docker logs hermes 2>&1").count("proxhermes: provisioned") == 1
 
 
@@ -136,7 +139,9 @@ def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> Non
     assert bootstrap(plain) == []
 
 
-def entrypoint(operator: Operator, image: str, before: str = ":", *, command: str, **change: str) -> str:
+def entrypoint(
+    operator: Operator, image: str, before: str = ":", *, command: str, options: str = "", **change: str
+) -> str:
     """What the entrypoint does of itself in a new container of `image`, once `before` has been done there."""
     values = {
         "agent_uid": "10000",
@@ -160,7 +165,7 @@ def entrypoint(operator: Operator, image: str, before: str = ":", *, command: st
         "mkdir -p /root/layer; cp /opt/hermes/layer/entrypoint /root/layer/entrypoint\n"
         f"printf %s {shlex.quote(text)} >/root/layer/environment\n"
         f"docker pull -q {image} >/dev/null\n"
-        f"docker run --rm -v /root/layer:/layer:ro -v /opt/hermes:/opt/hermes:ro --entrypoint sh {image} "
+        f"docker run --rm -v /root/layer:/layer:ro -v /opt/hermes:/opt/hermes:ro {options} --entrypoint sh {image} "
         f"-c {shlex.quote(script)} 2>&1",
         check=False,
     )
@@ -202,12 +207,17 @@ def test_a_user_and_a_group_that_are_there_are_taken_whatever_their_names(plain:
 def test_rights_are_set_where_they_are_wrong_and_nowhere_else(plain: Operator) -> None:
     before = (
         "mkdir -p /state/home/a /state/.hermes; echo x >/state/home/a/roots; ln -s /etc/passwd /state/home/link;"
-        "touch /state/.hermes/own; chown 10000:4 /state/.hermes/own"
+        "mkdir /state/workspace; touch /state/workspace/group; chown 10000:4 /state/workspace/group"
     )
+    guest(plain, "mkdir -p '/srv/read only'; touch '/srv/read only/file'")
     said = entrypoint(
-        plain, "debian:13", before, command="stat -c %u:%g /state/home/a/roots /state/.hermes/own /etc/passwd"
+        plain,
+        "debian:13",
+        before,
+        options="-v '/srv/read only:/state/home/read only:ro'",
+        command="stat -c %u:%g /state/home/a/roots /state/workspace/group '/state/home/read only/file' /etc/passwd",
     )
-    assert said.split() == ["10000:10000", "10000:4", "0:0"]
+    assert said.split() == ["10000:10000", "10000:10000", "0:0", "0:0"]  # and nothing was complained of
 
 
 def test_the_identity_is_the_one_that_the_container_carries(plain: Operator) -> None:
