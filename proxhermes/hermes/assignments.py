@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from proxhermes.hermes import compose, layout, package, podman, unit
-from proxhermes.hermes.environment import api_port
+from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
+
+from proxhermes.hermes import compose, layout, package, podman, unit
 
 NAME = "agent.sh"
 """The file in a bundle that the scripts read in first."""

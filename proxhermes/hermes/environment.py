@@ -6,7 +6,7 @@ A later one wins: `hermes.environment`, then `hermes.environment_files` in their
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,15 +14,22 @@ from proxhermes.errors import SecretError, UsageError
 from proxhermes.hermes import env, managed, messaging, ports
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
-from proxhermes.inventory.hermes_rules import OUR_VARIABLES, SEEN_VARIABLES, names_a_secret
+from proxhermes.inventory.hermes_rules import (
+    API_STAYS,
+    API_SWITCH,
+    OUR_VARIABLES,
+    SEEN_VARIABLES,
+    WHY_API_STAYS,
+    instead,
+    is_on,
+    names_a_secret,
+)
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime_rules import API_PORT
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
 
 API_KEY: Final = "API_SERVER_KEY"
 """Key of the gateway's own API; made once, on the guest, and never known to the inventory."""
-PORT_VARIABLE: Final = "API_SERVER_PORT"
 _STRIPPED: Final = re.compile(r"(_API_KEY|_TOKEN|_SECRET|_KEY)$")
 """From variables named so, Hermes drops every character that is not ASCII (0.19: hermes_cli/env_loader.py)."""
 _PLAIN: Final = "hermes.environment"
@@ -67,7 +74,10 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
     if agent.runtime.type == "docker":
         # Not in the service's environment: what the image does at its start could then not save a migrated config.yaml.
         lines |= managed.environment(agent)
-    lines |= {name: _value(reference, reveal=reveal) for name, reference in keys.items()}
+    for name, reference in keys.items():
+        key = _Line(name, _value(reference, reveal=reveal), OUR_VARIABLES[name])
+        _survives(agent, key)
+        lines[name] = key.value
     declared: dict[str, _Line] = {}
     duplicates: list[str] = []
     for line in _declared(agent, reveal=reveal):
@@ -80,12 +90,12 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
     return Environment({**lines, **values}, frozenset({*keys, *hidden}), tuple(duplicates))
 
 
-def api_port(agent: Agent) -> int:
-    """The port of the gateway's own API. Raises UsageError for something that is no port."""
-    written = agent.hermes.environment.get(PORT_VARIABLE, str(API_PORT))
-    if not written.isdigit() or not 0 < int(written) < 65536:
-        raise UsageError(f"agents.{agent.vmid}.hermes.environment.{PORT_VARIABLE}: {written!r} is not a port")
-    return int(written)
+def needs_key(lines: Mapping[str, str], existing: Mapping[str, str], forget: Collection[str]) -> bool:
+    """Whether a fresh key for the gateway's API is to be made.
+
+    lines: those declared; existing: those of the .env that is there; forget: names that go from it, if not declared.
+    """
+    return API_KEY not in lines and (API_KEY in forget or not existing.get(API_KEY))
 
 
 def _declared(agent: Agent, *, reveal: bool) -> Iterator[_Line]:
@@ -120,9 +130,10 @@ def _in_file(agent: Agent, index: int, path: LocalPath, known: Mapping[str, str]
                 raise UsageError(f"{where}: this is not KEY=VALUE")
             try:
                 known[entry.key] = env.expanded(entry.value, known)
-            except KeyError as error:
+            except KeyError:  # its name is not told: it may be a piece of a secret
                 raise UsageError(
-                    f"{where}: nothing defines ${{{error.args[0]}}}", hint="`${:-$}{` stands for a literal `${`"
+                    f"{where}: {entry.key} names a variable `${{…}}` that nothing defines",
+                    hint="`${:-$}{` stands for a literal `${`",
                 ) from None
             if names_a_secret(entry.key) and known[entry.key]:
                 mask_everywhere(known[entry.key])
@@ -146,16 +157,16 @@ def _check(agent: Agent, line: _Line) -> None:
     if name in SEEN_VARIABLES and line.place != _PLAIN:
         section = _PLAIN
     if section:
+        raise UsageError(f"agents.{agent.vmid}: {line.place}: {name} is said elsewhere", hint=instead(section))
+    if name == API_SWITCH and value != MASK and not is_on(value):
+        raise UsageError(f"agents.{agent.vmid}: {line.place}: {name}: {API_STAYS}", hint=WHY_API_STAYS)
+    _survives(agent, line)
+
+
+def _survives(agent: Agent, line: _Line) -> None:
+    """Refuse a value of which Hermes would drop a part."""
+    if _STRIPPED.search(line.name) and not line.value.isascii():
         raise UsageError(
-            f"agents.{agent.vmid}: {line.place}: {name} is said elsewhere", hint=f"`{section}` in its place"
-        )
-    if name == "API_SERVER_ENABLED" and value.lower() not in ("true", "1", "yes", "on"):
-        raise UsageError(
-            f"agents.{agent.vmid}: {line.place}: {name}: the gateway's API cannot be switched off",
-            hint="proxhermes asks it whether the gateway is up; it listens within the agent's own network alone",
-        )
-    if _STRIPPED.search(name) and not value.isascii() and value != MASK:
-        raise UsageError(
-            f"agents.{agent.vmid}: {line.place}: {name} holds a character that is not ASCII",
+            f"agents.{agent.vmid}: {line.place}: {line.name} holds a character that is not ASCII",
             hint="Hermes drops such characters from keys and tokens, which go into HTTP headers",
         )

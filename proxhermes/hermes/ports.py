@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proxhermes.errors import UsageError
+from proxhermes.inventory.hermes_rules import PORTS, is_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.inventory.runtime_rules import API_PORT, DASHBOARD_PORT
 
 EVERYWHERE: Final = "0.0.0.0"
 _LOOPBACK: Final = "127."
+_API, _DASHBOARD = PORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,9 @@ def expected(agent: Agent) -> frozenset[int]:
     if shared:  # what the agent listens on is the guest's own
         environment = agent.hermes.environment
         if not _own(environment.get("API_SERVER_HOST")):
-            found.add(int(environment.get("API_SERVER_PORT", API_PORT)))
+            found.add(api_port(agent))
         if not _own(environment.get("HERMES_DASHBOARD_HOST")):
-            found.add(int(environment.get("HERMES_DASHBOARD_PORT", DASHBOARD_PORT)))
+            found.add(_dashboard_port(agent))
     return frozenset(found)
 
 
@@ -53,11 +56,7 @@ def closed_pages(agent: Agent) -> tuple[str, ...]:
 
     (Hermes 0.19: gateway/platforms/api_server.py, hermes_cli/web_server.py.)
     """
-    declared = agent.hermes.environment
-    pages = {
-        int(declared.get("API_SERVER_PORT", API_PORT)): "v1/models",
-        int(declared.get("HERMES_DASHBOARD_PORT", DASHBOARD_PORT)): "api/config",
-    }
+    pages = {api_port(agent): "v1/models", _dashboard_port(agent): "api/config"}
     mapped = {port.outer: port.inner for port in published(agent)}
     found = ((outer, pages.get(mapped.get(outer, outer))) for outer in sorted(expected(agent)))
     return tuple(f"{outer}/{path}" for outer, path in found if path)
@@ -66,13 +65,28 @@ def closed_pages(agent: Agent) -> tuple[str, ...]:
 def environment(agent: Agent) -> dict[str, str]:
     """The lines of .env that a published port needs; the inventory's own go before them."""
     inner = {port.inner for port in published(agent)}
-    declared = agent.hermes.environment
     lines = {}
-    if int(declared.get("API_SERVER_PORT", API_PORT)) in inner:
+    if api_port(agent) in inner:
         lines["API_SERVER_HOST"] = EVERYWHERE
-    if int(declared.get("HERMES_DASHBOARD_PORT", DASHBOARD_PORT)) in inner:
+    if _dashboard_port(agent) in inner:
         lines["HERMES_DASHBOARD_HOST"] = EVERYWHERE
     return lines
+
+
+def api_port(agent: Agent) -> int:
+    """The port of the gateway's own API. Raises UsageError for something that is no port."""
+    return _port(agent, _API, API_PORT)
+
+
+def _dashboard_port(agent: Agent) -> int:
+    return _port(agent, _DASHBOARD, DASHBOARD_PORT)
+
+
+def _port(agent: Agent, name: str, default: int) -> int:
+    written = agent.hermes.environment.get(name, str(default))
+    if not is_port(written):
+        raise UsageError(f"agents.{agent.vmid}.hermes.environment.{name}: {written!r} is not a port")
+    return int(written)
 
 
 def _own(host: str | None) -> bool:

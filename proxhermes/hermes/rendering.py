@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.errors import UsageError
 from proxhermes.hermes import compose, config, daemon, env, settings, unit, variables
-from proxhermes.hermes.environment import API_KEY, api_port, environment
+from proxhermes.hermes.environment import API_KEY, environment, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import leaves
+from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.secrets import MASK
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def _env(agent: Agent, existing: Source | None, last: Source | None, reveal: boo
     there = _parsed(existing, env.values)
     lines = dict(declared.lines)
     notes = list(declared.duplicates)
-    if API_KEY not in lines and not there.get(API_KEY):
+    forget = last.text.split() if last else ()
+    if needs_key(lines, there, forget):
         notes.append(f"{API_KEY} is made where there is none yet")
         lines |= {} if reveal else {API_KEY: MASK}
-    forget = last.text.split() if last else ()
     if not reveal:
         names = {*lines, *(name for name in there if name not in forget)}  # a mask would keep what goes
         lines |= {name: MASK for name in names if _SECRET_KEY.search(name) or name in declared.secret}

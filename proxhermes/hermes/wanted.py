@@ -1,4 +1,4 @@
-"""All that the inventory gives an agent, read once: the one place that opens the operator's files for it."""
+"""All that the inventory gives an agent, read once, for those who plan: the operator's files and secrets with it."""
 
 from __future__ import annotations
 

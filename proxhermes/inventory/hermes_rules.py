@@ -20,11 +20,16 @@ OUR_VARIABLES: Final = {
     "DISCORD_BOT_TOKEN": "messaging.discord.token",
     "SLACK_BOT_TOKEN": "messaging.slack.bot_token",
     "SLACK_APP_TOKEN": "messaging.slack.app_token",
+    "HERMES_HOME_MODE": "nothing: `verify` checks the modes that come of it",
     "HERMES_MANAGED": "hermes.managed",
     "TERMINAL_CWD": "hermes.working_directory",
     "MESSAGING_CWD": "hermes.working_directory",
 }
-"""Lines of .env that proxhermes writes, or would contradict, and where their value is said."""
+"""Variables that proxhermes writes, or that would contradict it, and where their value is said."""
+PORTS: Final = ("API_SERVER_PORT", "HERMES_DASHBOARD_PORT")
+API_SWITCH: Final = "API_SERVER_ENABLED"
+API_STAYS: Final = "the gateway's API cannot be switched off"
+WHY_API_STAYS: Final = "proxhermes asks it whether the gateway is up; it listens within the agent's own network alone"
 SEEN_VARIABLES: Final = frozenset(
     {
         "API_SERVER_HOST",
@@ -38,7 +43,9 @@ SEEN_VARIABLES: Final = frozenset(
 """Lines that say what is open to whom: proxhermes must know them without a secret or a file, so they are plain ones."""
 _PLATFORMS: Final = ("telegram", "discord", "slack")
 _SECRET_NAME: Final = re.compile(
-    r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|(?:api|access|private|signing|auth|encryption|master)[_-]?key)$",
+    # PWD alone is the shell's own folder, and GOOGLE_APPLICATION_CREDENTIALS a path.
+    r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|pass|pat|(?<=[_-])pwd|(?<!application_)credentials?"
+    r"|(?:api|access|auth|encryption|master|private|secret|server|signing)[_-]?key)$",
     re.IGNORECASE,
 )
 
@@ -48,13 +55,28 @@ def names_a_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+def is_port(text: str) -> bool:
+    """Whether it is a port's number as everybody reads it."""
+    return re.fullmatch(r"[1-9][0-9]{0,4}", text) is not None and int(text) < 65536
+
+
+def is_on(text: str) -> bool:
+    """Whether Hermes takes it for a yes."""
+    return text.lower() in ("true", "1", "yes", "on")
+
+
+def instead(option: str) -> str:
+    """What to write in the place of what proxhermes says itself."""
+    return option if option.startswith("nothing") else f"`{option}` in its place"
+
+
 def check(agents: Mapping[str, Tree], report: Report) -> None:
-    """All rules for `hermes.environment`, `hermes.secrets` and `hermes.mcp_tokens` of every agent."""
+    """All rules for the lines of .env and the logins of every agent."""
     for agent in agents.values():
         environment, secrets = _entries(agent, "environment"), _entries(agent, "secrets")
         for name, tree in {**environment, **secrets}.items():
             if name in OUR_VARIABLES:
-                report.add(tree.key, f"{name} is written by proxhermes", f"`{OUR_VARIABLES[name]}` in its place")
+                report.add(tree.key, f"{name} is written by proxhermes", instead(OUR_VARIABLES[name]))
             elif section := _said_in_a_section(name, agent):
                 report.add(tree.key, f"{name} contradicts `{section}`", "one of the two")
         for name in SEEN_VARIABLES & secrets.keys():
@@ -62,14 +84,29 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
         for name in environment.keys() & secrets.keys():
             report.warn(environment[name].key, f"{name} stands in `secrets` too, which wins", "one of the two")
         for name, tree in environment.items():
-            if names_a_secret(name) and tree.value not in (None, ""):
+            if names_a_secret(name) and name not in OUR_VARIABLES and tree.value not in (None, ""):
                 allowed = f"hermes.secrets: {{{name}: …}} with {HOW_TO_REFERENCE}"
                 report.add(tree.spot, f"{name} is a secret by its name, and is written as it is", allowed)
+        _gateway(environment, report)
         _logins(agent, report)
+
+
+def _gateway(environment: Mapping[str, Tree], report: Report) -> None:
+    """What proxhermes itself has to know of the gateway."""
+    for name in PORTS:
+        tree = environment.get(name)
+        if tree is not None and tree.kind in ("text", "a number") and not is_port(str(tree.value)):
+            report.add(tree.spot, f"{str(tree.value)!r} is not a port", "a number from 1 to 65535")
+    switch = environment.get(API_SWITCH)
+    if switch is not None and switch.kind in ("text", "a number") and not is_on(str(switch.value)):
+        report.add(switch.spot, API_STAYS, f"no {API_SWITCH}: {WHY_API_STAYS}")
 
 
 def _logins(agent: Tree, report: Report) -> None:
     """A login is for a server that is declared; the agent's own ones, which nobody declares, bring theirs along."""
+    force = agent.at("hermes", "auth_file_force_overwrite")
+    if force is not None and force.value is True and agent.at("hermes", "auth_file") is None:
+        report.warn(force.key, "there is no `auth_file` that could take another one's place", "`auth_file: PATH`")
     servers = {**_entries(agent, "mcp_servers"), **_children(agent.at("hermes", "settings", "mcp_servers"))}
     for name, tree in _entries(agent, "mcp_tokens").items():
         if name not in servers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from proxhermes.inventory.hermes_rules import names_a_secret
+from proxhermes.inventory.hermes_rules import OUR_VARIABLES, instead, is_on, names_a_secret
 from proxhermes.inventory.tree import Report, Tree
 
 API_PORT: Final = 8642
@@ -34,18 +34,8 @@ _OURS: Final = {
     "profiles": "nothing: the agent would not be started",
     "extends": "the keys themselves",
 }
-_OUR_VARIABLES: Final = {
-    "HERMES_UID": "hermes.uid",
-    "HERMES_GID": "hermes.gid",
-    "PUID": "hermes.uid",
-    "PGID": "hermes.gid",
-    "HERMES_HOME": "hermes.data_dir",
-    "HERMES_HOME_MODE": "nothing: `verify` checks the modes that come of it",
-    "HERMES_MANAGED": "hermes.managed",
-    "HERMES_WRITE_SAFE_ROOT": "hermes.environment",
-}
+_OUR_VARIABLES: Final = {**OUR_VARIABLES, "HERMES_WRITE_SAFE_ROOT": "hermes.environment"}
 _LOOPBACK: Final = ("127.", "localhost", "::1")
-_YES: Final = ("1", "true", "yes", "on")
 # Ways in which the dashboard knows who is there (Hermes 0.19: plugins/dashboard_auth).
 _USER: Final = "HERMES_DASHBOARD_BASIC_AUTH_USERNAME"
 _PASSWORDS: Final = ("HERMES_DASHBOARD_BASIC_AUTH_PASSWORD", "HERMES_DASHBOARD_BASIC_AUTH_PASSWORD_HASH")
@@ -67,13 +57,13 @@ def _engine(agent: Tree, report: Report) -> None:
     runtime = agent.at("runtime", "engine")
     if runtime is None or runtime.value != "podman":
         return
-    for key, value, instead in (("source", "docker-ce", "auto or distro"), ("log_driver", "syslog", "journald")):
+    for key, value, other in (("source", "docker-ce", "auto or distro"), ("log_driver", "syslog", "journald")):
         tree = agent.at("engine", key)
         if tree is not None and tree.value == value:
             report.add(
                 tree.spot,
                 f"`{value}` is Docker's, and line {runtime.spot.line} says `engine: podman`",
-                f"{instead}, or another runtime.engine",
+                f"{other}, or another runtime.engine",
             )
 
 
@@ -81,7 +71,7 @@ def _override(agent: Tree, report: Report) -> None:
     tree = agent.at("runtime", "compose_override")
     for key, each in tree.children.items() if tree else ():
         if key in _OURS:
-            report.add(each.key, f"`{key}` of the service is written by proxhermes", _instead(_OURS[key]))
+            report.add(each.key, f"`{key}` of the service is written by proxhermes", instead(_OURS[key]))
         elif key == "environment":
             _environment(each, report)
         else:
@@ -93,8 +83,9 @@ def _environment(tree: Tree, report: Report) -> None:
         report.add(tree.spot, "a list would take the place of proxhermes' own variables", "{NAME: VALUE}")
     for name, each in tree.children.items():
         if name in _OUR_VARIABLES:
-            report.add(each.key, f"{name} is written by proxhermes", _instead(_OUR_VARIABLES[name]))
-        _no_secret(each, report)
+            report.add(each.key, f"{name} is written by proxhermes", instead(_OUR_VARIABLES[name]))
+        else:
+            _no_secret(each, report)
 
 
 def _no_secret(tree: Tree, report: Report) -> None:
@@ -103,10 +94,6 @@ def _no_secret(tree: Tree, report: Report) -> None:
         report.add(tree.spot, "this is a secret by its name, and is written as it is", "hermes.secrets")
     for child in (*tree.children.values(), *tree.items):
         _no_secret(child, report)
-
-
-def _instead(option: str) -> str:
-    return option if option.startswith("nothing") else f"`{option}` in its place"
 
 
 def _volumes(agent: Tree, report: Report) -> None:
@@ -148,7 +135,7 @@ def _open(agent: Tree, report: Report) -> None:
 def _dashboard(agent: Tree, environment: Mapping[str, str], spot: Tree, report: Report) -> None:
     if agent.at("hermes", "environment_files"):
         return  # they may say all of it; a dashboard without authentication does not start then, either
-    if environment.get("HERMES_DASHBOARD", "").lower() not in _YES:
+    if not is_on(environment.get("HERMES_DASHBOARD", "")):
         report.add(spot.spot, "the dashboard's port is open, but there is none", 'HERMES_DASHBOARD: "1" and ' + _HOW)
         return
     names = {*environment, *_plain(agent, "secrets")}

@@ -60,6 +60,11 @@ class Secret:
         raise TypeError("a secret is not written anywhere")
 
 
+def _is_text(value: str) -> bool:
+    """Whether it has none of the halves of characters that Python reads bytes as that are no text."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def mask_everywhere(value: str) -> None:
     """Have a secret masked that was not behind a reference, in whatever is shown or logged from now on."""
     register_secret(value)
@@ -84,9 +89,11 @@ class SecretSource:
         """
         name = str(reference)
         if name not in self._known:
-            value = self._look_up(reference).rstrip("\r\n")
+            value = self._look_up(reference).removeprefix("\ufeff").rstrip("\r\n")
             if not value.strip():
                 raise SecretError(f"the secret {name} is empty")
+            if not _is_text(value):
+                raise SecretError(f"the secret {name} is not text in UTF-8")
             register_secret(value)
             self._known[name] = Secret(value)
         if (_CONTROL if lines else _CONTROL_OR_LINE).search(self._known[name].reveal()):
@@ -149,6 +156,8 @@ class SecretRef(Model):
     def _refuse_literal(cls, data: object) -> object:
         if isinstance(data, (SecretRef, dict)):
             return data
+        if data in (None, ""):
+            raise mistake("nothing stands here", HOW_TO_REFERENCE)
         raise mistake(
             "a secret is never written here, only a reference to it",
             f"{HOW_TO_REFERENCE}; if this value is a real one, change it, since it has been in a file",

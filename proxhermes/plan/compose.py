@@ -11,12 +11,13 @@ from typing import Any
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, GuestFacts, Place
-from proxhermes.hermes import compose, layout
-from proxhermes.hermes.environment import api_port
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import leaves
+from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.model import Change, Door, Effect, Layer, worst
+
+from proxhermes.hermes import compose, layout
 
 Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
 """Changes, files for the bundle, notes."""

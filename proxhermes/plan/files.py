@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
-from proxhermes.hermes.environment import API_KEY
+from proxhermes.hermes.environment import API_KEY, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import ABSENT, Difference
-from proxhermes.plan import documents
 from proxhermes.plan.entries import ABSENT as NOTHING
 from proxhermes.plan.entries import Entry, sha256
 from proxhermes.plan.model import Change, Door, Effect, Layer, pending
+
+from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
+from proxhermes.plan import documents
 
 if TYPE_CHECKING:
     from proxhermes.facts.guest import GuestFacts
@@ -69,7 +70,7 @@ def plan_files(
 ) -> FilesPlan:
     """The difference between the files that are wanted and those that are.
 
-    context_length: in tokens, as LiteLLM tells it. fresh_key: for the gateway's own API, used if .env has none yet.
+    context_length: in tokens, as LiteLLM tells it. fresh_key: for the gateway's own API, used if .env has none to keep.
     force_documents: replace documents that the agent changed, too. Raises UnusableFile for a file that somebody broke,
     and UsageError for a `${NAME}` in the settings that nothing defines.
     """
@@ -137,10 +138,11 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
     text = decoded(content or b"", ".env")
     lines = dict(wanted.environment.lines)
     existing = env.values(text)
-    if API_KEY not in lines and not existing.get(API_KEY):
+    forget = _memory(facts, "env").split()
+    if needs_key(lines, existing, forget):
         lines[API_KEY] = fresh_key
     hidden = wanted.environment.secret | {API_KEY}
-    update = env.update(text, lines, forget=_memory(facts, "env").split())
+    update = env.update(text, lines, forget)
     changes: list[Change] = []
     for name in (*update.added, *update.changed, *update.gone):
         before, after = existing.get(name), lines.get(name)
@@ -169,17 +171,16 @@ def _is_seed(label: str) -> bool:
 def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, str]) -> tuple[_Part, dict[str, str]]:
     """Files to begin with: put there where none is, or where they are to give way, once for each content.
 
-    Returns what to remember of the latter as well: label -> sha256.
+    Returns what was put last as well, also of those that are no longer declared: label -> sha256.
     """
     changes: list[Change] = []
     entries: list[Entry] = []
-    sown: dict[str, str] = {}
+    sown = {label: hashed for label, hashed in last.items() if _is_seed(label)}
     for seed in wanted.seeds:
         label = labels.HOME + seed.path
         path, seen, after = labels.path(layout.of(agent), label), facts.tree.get(label), sha256(seed.content)
-        if seed.overwrite:
-            sown[label] = after
         if seen and (not seed.overwrite or after in (last.get(label), seen.sha256)):
+            sown |= {label: after} if after == seen.sha256 else {}
             continue
         if seen and not seen.plain:
             raise UnusableFile(path, f"this is a {seen.kind}, not a plain file")
@@ -191,6 +192,7 @@ def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, s
             entries.append(Entry(labels.path(layout.of(agent), modes.TOKENS), "folder", modes.PRIVATE))
         expected = (seen.sha256 if seen else None) or NOTHING
         entries.append(Entry(path, "file", modes.SECRET, "agent", seed.content, expected))
+        sown[label] = after
     return _Part(tuple(changes), tuple(dict.fromkeys(entries))), sown
 
 

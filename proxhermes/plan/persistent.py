@@ -9,14 +9,15 @@ import shlex
 from typing import Final
 
 from proxhermes.facts.guest import GuestFacts
-from proxhermes.hermes import compose, layout, persistent
-from proxhermes.hermes.environment import api_port
 from proxhermes.hermes.files import decoded
+from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
-from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
 from proxhermes.plan.model import Change, Door, Effect, Layer, worst
 from proxhermes.plan.package import plan_package
+
+from proxhermes.hermes import compose, layout, persistent
+from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
 
 Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
 """Changes, files for the bundle, notes."""

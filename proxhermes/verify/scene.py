@@ -20,6 +20,7 @@ from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.frame import frame
 from proxhermes.hermes import documents
 from proxhermes.hermes.ports import closed_pages
+from proxhermes.inventory.runtime_rules import API_PORT, DASHBOARD_PORT
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
@@ -40,7 +41,7 @@ ANSWER_SECONDS = 180
 GUEST_SECONDS = 420
 MOUNT_SECONDS = 30
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
-HERMES_PORTS = (8642, 9119)
+HERMES_PORTS = (API_PORT, DASHBOARD_PORT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,9 @@ def test_references_in_files_mean_what_came_before(gathered: Any) -> None:
         ("A=1\n\n\n'a b'=hunter2-hunter2\n", r"a\.env:4: this is not KEY=VALUE"),
         ("ALONE\n", r"a\.env:1: this is not KEY=VALUE"),
         ("A='hunter2-hunter2\n", r"a\.env:1: this is not KEY=VALUE"),
-        ("A=1\nB=${NOWHERE}-hunter2-hunter2\n", r"a\.env:2: nothing defines \$\{NOWHERE\}"),
+        ("A=1\nB=ab${hunter2-hunter2}cd\n", r"a\.env:2: B names a variable `\$\{…\}` that nothing defines"),
         ("LITELLM_API_KEY=hunter2-hunter2\n", r"a\.env:1: LITELLM_API_KEY is said elsewhere"),
+        ("HERMES_HOME_MODE=0700\n", r"a\.env:1: HERMES_HOME_MODE is said elsewhere"),
         ("HERMES_UID=5\n", r"a\.env:1: HERMES_UID is said elsewhere"),
         ("TELEGRAM_ALLOWED_USERS=5\n", r"a\.env:1: TELEGRAM_ALLOWED_USERS is said elsewhere"),
         ("HERMES_DASHBOARD_HOST=0.0.0.0\n", r"a\.env:1: HERMES_DASHBOARD_HOST is said elsewhere"),
@@ -153,6 +154,9 @@ def test_hermes_would_drop_what_is_not_ascii_from_a_key(gathered: Any, monkeypat
         gathered(secrets={"EXA_API_KEY": {"env": "OTHER"}})
     assert "schl" not in str(caught.value)
     assert gathered(secrets={"GREETING": {"env": "OTHER"}}).lines["GREETING"] == "schlüssel-für-alles"
+    monkeypatch.setenv("LITELLM_API_KEY", "kéy")
+    with pytest.raises(UsageError, match=r"litellm\.api_key: LITELLM_API_KEY holds a character that is not ASCII"):
+        gathered()
 
 
 def test_masked_it_asks_for_no_secret(gathered: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxhermes.errors import SecretError, UsageError
-from proxhermes.hermes import daemon, environment, litellm, messaging, settings
+from proxhermes.hermes import daemon, environment, litellm, messaging, ports, settings
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, merged
 
@@ -105,8 +105,11 @@ def test_the_gateways_api_stays_on_and_its_port_is_a_port(make_agent: Any) -> No
     with pytest.raises(UsageError, match="cannot be switched off"):
         environment.environment(make_agent(hermes={"environment": {"API_SERVER_ENABLED": "false"}}))
     with pytest.raises(UsageError, match="not a port"):
-        environment.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
-    assert environment.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
+        ports.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
+    assert ports.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
+    for wrong in ("", "99999", "0", "²"):
+        with pytest.raises(UsageError, match="HERMES_DASHBOARD_PORT: .* is not a port"):
+            environment.environment(make_agent(hermes={"environment": {"HERMES_DASHBOARD_PORT": wrong}}))
 
 
 def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:

@@ -101,6 +101,7 @@ def test_the_terraform_providers_variable_gives_its_secret_part(tmp_path):
         ({"env": "MISSING"}, "environment variable MISSING is not set"),
         ({"env": "EMPTY"}, "{env: EMPTY} is empty"),
         ({"env": "LINES"}, "{env: LINES} holds a line break"),
+        ({"env": "BYTES"}, "{env: BYTES} is not text in UTF-8"),
         ({"file": "missing"}, "missing cannot be read: No such file"),
         ({"file": "open"}, "open can be read by everybody"),
         ({"file": "."}, "cannot be read"),
@@ -117,13 +118,19 @@ def test_a_failed_look_up_names_the_reference_and_no_value(tmp_path, ways, words
         (tmp_path / name).write_bytes(content)
         (tmp_path / name).chmod(0o644 if name == "open" else 0o600)
     os.mkfifo(tmp_path / "pipe")
-    where = source(tmp_path, EMPTY=" ", LINES="hunter2\nhunter2")
+    where = source(tmp_path, EMPTY=" ", LINES="hunter2\nhunter2", BYTES=os.fsdecode(b"hunter2\xff"))
     with pytest.raises(SecretError) as caught:
         reference(where, **ways).resolve()
     assert words in str(caught.value)
     assert caught.value.exit_code == 2
     assert "hunter2" not in str(caught.value) + str(caught.value.hint) + str(caught.value.__cause__)
     assert "hunter2" not in "".join(capfd.readouterr())
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path):
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    (tmp_path / "marked").chmod(0o600)
+    assert reference(source(tmp_path), file="marked").resolve().reveal() == "hunter2"
 
 
 def test_a_secret_command_has_a_deadline(tmp_path, monkeypatch):
@@ -207,11 +214,39 @@ def test_a_secret_is_known_by_its_shape_wherever_it_stands(problems, smallest, l
     assert "{env: NAME}" in problem.allowed
 
 
-@pytest.mark.parametrize("name", ["FOO_TOKEN", "API_KEY", "openai_api_key", "DB_PASSWORD", "SECRET", "x-auth-key"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FOO_TOKEN",
+        "API_KEY",
+        "openai_api_key",
+        "DB_PASSWORD",
+        "SECRET",
+        "x-auth-key",
+        "A_PASS",
+        "DB_PWD",
+        "CREDENTIALS",
+        "GITHUB_PAT",
+        "server_key",
+    ],
+)
 def test_a_secret_is_known_by_its_name(problems, smallest, name):
     (problem,) = problems(smallest + f"    hermes: {{settings: {{deep: [{{{name}: hunter2}}]}}}}\n")
     assert problem.path == f"agents.118.hermes.settings.deep[0].{name}"
     assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "name", ["PWD", "PATH", "API_KEY_FILE", "BYPASS", "COMPASS", "GOOGLE_APPLICATION_CREDENTIALS", "MAX_TOKENS"]
+)
+def test_what_only_looks_like_a_secrets_name(read, smallest, name):
+    assert read(smallest + f"    hermes: {{environment: {{{name}: /a/path}}}}\n").agents[118].hermes.environment[name]
+
+
+def test_a_login_that_nobody_gives_cannot_take_anothers_place(read, smallest):
+    (warning,) = read(smallest + "    hermes: {auth_file_force_overwrite: true}\n").warnings
+    assert warning.path == "agents.118.hermes.auth_file_force_overwrite"
+    assert read(smallest + "    hermes: {auth_file_force_overwrite: true, auth_file: {env: A}}\n").warnings == ()
 
 
 def test_settings_may_name_a_line_of_env(read, smallest):

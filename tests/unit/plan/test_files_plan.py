@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from proxhermes.errors import UsageError
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import labels, layout
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.wanted import gather
-from proxhermes.plan import documents
 from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
-from proxhermes.plan.files import FilesPlan, looked_at, plan_files
 from proxhermes.plan.model import Effect, pending, worst
+
+from proxhermes.hermes import labels, layout
+from proxhermes.plan import documents
+from proxhermes.plan.files import FilesPlan, looked_at, plan_files
 
 READ = {"home:config.yaml": "config", "home:.env": "env"}
 READ |= {f"home:.proxhermes/{name}": f"last-{name}" for name in ("config.yaml", "env", "files")}
@@ -287,15 +287,29 @@ def test_a_seed_is_sown_once_and_stays_whatever_becomes_of_it(make_agent: Any, t
     refreshed = rewritten(facts, "home:mcp-tokens/lab.json", b"refreshed")
     refreshed = replace(refreshed, tree={**refreshed.tree, "home:auth.json": seen(b"refreshed", 0o600)})
     assert pending(plan(agent, refreshed).changes) == ()
+    # Once for each content: what the agent made of it since then stays, also when the option is turned on later.
     forced = make_agent(hermes={**hermes, "auth_file_force_overwrite": True})
+    assert pending(plan(forced, refreshed).changes) == ()
+    auth.write_text(json.dumps({"version": 2}))
     again = plan(forced, refreshed)
     assert "/opt/hermes/data/auth.json" in subjects(again)
-    # Once for each content: what the agent made of it since then stays.
     facts = carried_out(forced, refreshed, again)
     facts = replace(facts, tree={**facts.tree, "home:auth.json": seen(b"refreshed anew", 0o600)})
     assert pending(plan(forced, facts).changes) == ()
-    # No longer declared, it is the agent's, and never taken away.
-    assert not any(entry.kind == "gone" for entry in plan(make_agent(), facts).entries)
+    # No longer declared, it is the agent's, and never taken away; declared again, it is not put there again.
+    without = plan(make_agent(), facts)
+    assert not any(entry.kind == "gone" for entry in without.entries)
+    again = plan(forced, carried_out(make_agent(), facts, without))
+    assert not {"/opt/hermes/data/auth.json", "/opt/hermes/data/mcp-tokens/lab.json"} & {*subjects(again)}
+
+
+def test_the_gateway_is_never_left_without_a_key(make_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "a-key-of-mine")
+    facts = settled(make_agent(hermes={"secrets": {"API_SERVER_KEY": {"env": "API_KEY"}}}))
+    assert b"API_SERVER_KEY=a-key-of-mine\n" in (facts.content("env") or b"")
+    facts = settled(make_agent(), facts)
+    assert b"API_SERVER_KEY=fresh-key\n" in (facts.content("env") or b"")
+    assert plan(make_agent(), facts).changes == ()
 
 
 def test_a_variable_that_nothing_defines_stops_the_run(make_agent: Any) -> None:
