@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Final
 
 import yaml
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from proxhermes.hermes import yaml_anchors, yaml_edit
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import Difference, Path, merged, same, three_way
 from proxhermes.hermes.settings import VERSION
+from proxhermes.inventory.tree import LARGEST, syntax
 
 NAME: Final = "config.yaml"
 _NEW: Final = "# Hermes' settings. proxhermes sets the keys that its inventory mentions and leaves all others alone.\n"
@@ -46,7 +47,13 @@ def parse(text: str, name: str = NAME) -> dict[str, Any]:
         return {}
     if not isinstance(settings, dict):
         raise UnusableFile(name, "this is not a mapping of settings", 1)
+    _bounded(settings, name)
     return settings
+
+
+def is_new(text: str | None) -> bool:
+    """Whether the file says nothing yet, as one that is not there. Raises UnusableFile."""
+    return not parse(text or "")
 
 
 def update(
@@ -98,13 +105,24 @@ def _written(text: str, existing: Mapping[str, Any], target: Mapping[str, Any]) 
     raise UnusableFile(NAME, "it cannot be changed without touching other keys (one that stands there twice?)")
 
 
+def _bounded(settings: Mapping[str, Any], name: str) -> None:
+    """Refuse what has no end: a block that an alias puts into itself, or aliases of aliases of aliases."""
+    left, values = LARGEST, [settings]
+    while values:
+        value = values.pop()
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        left -= 1
+        if left < 0:
+            raise UnusableFile(name, f"aliases make it larger than {LARGEST} values, or one stands within itself")
+
+
 def _unusable(error: Exception, name: str) -> UnusableFile:
     """The error with its line, without the text around it, which may hold a secret."""
     mark = None
     problem = "this is not YAML"
-    if isinstance(error, (yaml.MarkedYAMLError, MarkedYAMLError)):
+    if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         if error.context_mark and "stream end" in (error.problem or ""):  # something left open: where it began
             mark = error.context_mark
-        problem = f"this is not YAML: {(error.problem or error.context or '').splitlines()[0]}"
+        problem += ": " + syntax(error)[0].removeprefix("this is not YAML: ")
     return UnusableFile(name, problem, mark.line + 1 if mark else None)

@@ -38,7 +38,7 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and bool(one == other)
+    return type(one) is type(other) and bool(one == other or (one != one and other != other))  # .nan
 
 
 def differences(existing: Mapping[str, Any], wanted: Mapping[str, Any], at: Path = ()) -> Iterator[Difference]:

@@ -16,9 +16,9 @@ from ruamel.yaml.anchor import Anchor
 from ruamel.yaml.comments import Comment, CommentedMap, CommentedSeq, Format
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, PlainScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, PlainScalarString, ScalarString
 
-from proxhermes.hermes.merge import ABSENT, Path
+from proxhermes.hermes.merge import ABSENT, Path, same
 from proxhermes.hermes.yaml_edit import CannotEdit, Edit
 
 
@@ -54,7 +54,8 @@ def rewritten(text: str, changes: Iterable[Edit], *, flat: bool = False) -> str:
 
 def _set(document: CommentedMap, path: Path, value: Any) -> None:
     *parents, last = path
-    for key in parents:
+    for part in parents:
+        key = _key(document, part)
         child = document.get(key)
         if not isinstance(child, CommentedMap):
             raise CannotEdit
@@ -63,9 +64,18 @@ def _set(document: CommentedMap, path: Path, value: Any) -> None:
             document[key] = child
         document = child
     if value is ABSENT:
-        document.pop(last, None)
+        document.pop(_key(document, last), None)
     else:
-        document[_written(last)] = _written(value)
+        document[_key(document, last)] = _written(value)
+
+
+def _key(block: CommentedMap, name: object) -> Any:
+    """The block's key that Hermes reads as `name`, be it a number; a new one where there is none."""
+
+    def read(key: Any) -> object:
+        return str(key) if isinstance(key, ScalarString) and not isinstance(key, PlainScalarString) else _reads_as(key)
+
+    return next((key for key in block if same(read(key), name)), _written(name))
 
 
 def _copy(block: CommentedMap) -> CommentedMap:

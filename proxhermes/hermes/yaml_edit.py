@@ -18,6 +18,8 @@ import yaml
 from proxhermes.hermes.merge import ABSENT, Path, same
 
 _STR: Final = "tag:yaml.org,2002:str"
+_NULL: Final = "tag:yaml.org,2002:null"
+_MERGE: Final = "tag:yaml.org,2002:merge"
 _BREAK: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # what PyYAML counts as the end of a line
 
 
@@ -80,7 +82,7 @@ def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n") -> st
 _STYLE: Final[dict[str, Any]] = {"sort_keys": False, "allow_unicode": True, "width": sys.maxsize}
 
 
-def _inline(value: Any, *, flow: bool) -> str:
+def inline(value: Any, *, flow: bool) -> str:
     """The value on one line; flow: as it may stand within `[…]` or `{…}`."""
     style = {"Dumper": _InlineDumper, "default_flow_style": True, **_STYLE}
     if flow:
@@ -90,9 +92,10 @@ def _inline(value: Any, *, flow: bool) -> str:
 
 def _one(text: str, change: Edit) -> str:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is None or (isinstance(root, yaml.MappingNode) and not root.value):
-        rest = text if root is None else text[: root.start_mark.index] + text[root.end_mark.index :]
-        return rest + ("" if not rest or rest.endswith("\n") else "\n") + dumped({change.path[0]: change.value})
+    if root is None or root.tag == _NULL or (isinstance(root, yaml.MappingNode) and not root.value):
+        start, end = (root.start_mark.index, root.end_mark.index) if root else (len(text), len(text))
+        head = text[:start] + ("" if not start or text[:start].endswith("\n") else "\n")
+        return head + dumped({change.path[0]: change.value}) + text[end:].removeprefix("\n")
     if not isinstance(root, yaml.MappingNode):
         raise CannotEdit
     block = root
@@ -111,10 +114,11 @@ def _one(text: str, change: Edit) -> str:
     return page.removed(block, *found)
 
 
-def _entry(block: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """Key and value of the entry that counts, the last one of this name."""
-    entries = reversed(block.value)
-    return next((entry for entry in entries if entry[0].tag == _STR and entry[0].value == key), None)
+def _entry(block: yaml.MappingNode, key: object) -> tuple[yaml.Node, yaml.Node] | None:
+    """Key and value of the entry that counts, the last one of this name. Keys may be numbers, too."""
+    reader = yaml.SafeLoader("")
+    entries = (entry for entry in reversed(block.value) if entry[0].tag != _MERGE)
+    return next((entry for entry in entries if same(reader.construct_object(entry[0], deep=True), key)), None)
 
 
 class _Page:
@@ -176,7 +180,7 @@ class _Page:
         plain = not isinstance(new, (Mapping, list, tuple)) or not new
         fits = block.flow_style or ((plain or flow) and not _is_long(new))
         if start >= key.end_mark.index and on_the_line and fits:
-            written = ("" if start < end else " ") + _inline(new, flow=bool(block.flow_style))
+            written = ("" if start < end else " ") + inline(new, flow=bool(block.flow_style))
             return self.text[:start] + written + self.text[end:]
         first, last = self._lines(block, key, value)
         column = key.start_mark.column
@@ -224,7 +228,7 @@ def _is_long(value: Any) -> bool:
 
 def _inline_entry(entry: Mapping[str, Any]) -> str:
     ((key, value),) = entry.items()
-    return f"{_inline(key, flow=True)}: {_inline(value, flow=True)}"
+    return f"{inline(key, flow=True)}: {inline(value, flow=True)}"
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

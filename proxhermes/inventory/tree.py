@@ -20,15 +20,18 @@ LARGEST: Final = 100_000
 
 _TAG: Final = "tag:yaml.org,2002:"
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_LARGEST_NUMBER: Final = 2**63 - 1  # beyond it, readers of YAML make other numbers of it, or text
 _DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?")
 # Numbers for YAML 1.2 and text for 1.1.
 _NEWER_NUMBER: Final = re.compile(r"[-+]?0[0-9]+|0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
-_SECRETS: Final = re.compile(  # by the shapes that their issuers gave them
+SHAPES: Final = (
     r"(?:sk-(?:[a-z]+-)?[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|gh[pousr]_[A-Za-z0-9]{20,}"
     r"|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16}|[0-9]{6,12}:[A-Za-z0-9_-]{30,}"
-    r"|[^\s@]+@[a-z]+![^\s=]+=[0-9a-f-]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*)\s*"
+    r"|[^\s@]+@[a-z]+![^\s=]+=[0-9a-f-]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*)"
 )
+"""Secrets by the shapes that their issuers gave them."""
+_SECRETS: Final = re.compile(SHAPES + r"\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +137,24 @@ class Report:
         return Problem(spot.file or self.file, spot.line, spot.column, shown, message + source, allowed)
 
 
-def merge(beneath: Tree, above: Tree, *, settings: bool = False) -> Tree:
+_NO_REFERENCES: Final = frozenset({"settings", "mcp_servers", "compose_override", "environment"})
+"""Blocks with keys of others or of the user's own: `{env: …}` is no reference there."""
+
+
+def merge(beneath: Tree, above: Tree, *, references: bool = True) -> Tree:
     """`above` over `beneath`: blocks of keys are joined, everything else is replaced. Places are kept.
 
-    A secret reference is replaced as a whole: `{env: …}` over `{file: …}` is not both. settings: these are Hermes' own
-    keys, in which nothing is a reference.
+    A secret reference is replaced as a whole: `{env: …}` over `{file: …}` is not both. references: there may be such
+    ones here.
     """
     if not isinstance(beneath.value, dict) or not isinstance(above.value, dict):
         return above
-    if not settings and _is_reference(beneath.value) and _is_reference(above.value):
+    if references and _is_reference(beneath.value) and _is_reference(above.value):
         return above
     joined = dict(beneath.value)
     for key, child in above.value.items():
-        joined[key] = merge(joined[key], child, settings=settings or key == "settings") if key in joined else child
+        inner = references and key not in _NO_REFERENCES
+        joined[key] = merge(joined[key], child, references=inner) if key in joined else child
     return replace(above, value=joined)
 
 
@@ -172,7 +180,7 @@ def read(text: str, report: Report, file: str | None = None) -> Tree | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         spot = replace(start, line=mark.line + 1, column=mark.column + 1) if mark else start
-        report.add(spot, *_syntax(error))
+        report.add(spot, *syntax(error))
         return None
     except RecursionError:
         report.add(start, "the file is nested too deeply to be read")
@@ -208,7 +216,8 @@ _SYNTAX: Final = (
 )
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+def syntax(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    """What is wrong with the YAML, in words without anything that stands there; and what is allowed."""
     said = error.problem or error.context or "it is not YAML"
     for pattern, message, allowed in _SYNTAX:
         if re.search(pattern, said):
@@ -332,7 +341,7 @@ class _Builder:
             return None
         if kind == "bool" and raw in _BOOLEANS:
             return _BOOLEANS[raw]
-        if kind == "int" and _WHOLE.fullmatch(raw):
+        if kind == "int" and _WHOLE.fullmatch(raw) and abs(int(raw)) <= _LARGEST_NUMBER:
             return int(raw)
         if kind == "float" and _DECIMAL.fullmatch(raw):
             return float(raw)

@@ -383,3 +383,56 @@ def test_blocks_on_one_line_stay_on_one_line(text: str, wanted: Any, last: Any, 
 def test_line_ends_and_indents_of_the_file_are_kept() -> None:
     text = "a:\r\n   b: 1\r\nc: 2"
     assert config.update(text, {"a": {"d": 3}, "e": 4}).text == "a:\r\n   b: 1\r\n   d: 3\r\nc: 2\r\ne: 4\r\n"
+
+
+# Files that others wrote in their own way.
+
+
+NOTHING = ["---\n", "---\n# c\n", "~\n", "--- ~\n", "null", "{}\n", "---\n...\n", "# c\n{} # d\n"]
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_a_file_that_says_nothing_is_written_as_a_new_one(text: str) -> None:
+    wanted = {"model": {"default": "x"}, "a": 1}
+    after = config.update(text, wanted)
+    assert config.is_new(text) and not config.is_new(after.text)
+    assert config.parse(after.text) == wanted
+    assert after.text.count("#") == text.count("#")
+
+
+def test_a_number_that_is_none_is_one_that_stays() -> None:
+    assert config.update("max_turns: .nan  # mine\n", {"a": 1}).text == "max_turns: .nan  # mine\na: 1\n"
+    assert config.update("max_turns: .nan\n", {"max_turns": float("nan")}).differences == ()
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", ["a: &a {b: *a}\n", "a: &a [*a]\n", LAUGHS])
+def test_aliases_without_an_end_are_refused(text: str) -> None:
+    with pytest.raises(UnusableFile, match="stands within itself"):
+        config.update(text, {"x": 1})
+
+
+CHANNELS = "channels:\n  123456789012345678: one  # first\n  2026-01-01: two\n  on: three\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "after"),
+    [
+        ({123456789012345678: "one"}, CHANNELS.replace("  123456789012345678: one  # first\n", "")),
+        ({True: "three", 123456789012345678: "changed since"}, CHANNELS.replace("  on: three\n", "")),
+    ],
+)
+def test_keys_that_are_no_text_are_found_where_they_stand(last: Any, after: str) -> None:
+    assert config.update(CHANNELS, {}, last={"channels": last}).text == after
+    assert config.update(CHANNELS, {"channels": {123456789012345678: "1"}}).text == CHANNELS.replace(": one", ": '1'")
+
+
+def test_keys_that_are_no_text_are_found_behind_an_alias() -> None:
+    text = "a: &a\n  12: x  # twelve\n  '13': y\nb: *a\n"
+    after = config.update(text, {"b": {12: "z"}}, last={"b": {"13": "y"}})
+    assert config.parse(after.text) == {"a": {12: "x", "13": "y"}, "b": {12: "z"}}
+    assert after.text.startswith("a:\n  12: x  # twelve\n") or "&a" in after.text
