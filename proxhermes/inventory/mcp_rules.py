@@ -1,4 +1,4 @@
-"""Rules for MCP servers: no secret as it is, and two servers are two for Hermes, too."""
+"""Rules for MCP servers: no secret as it is, one transport each, and two servers are two for Hermes, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.secrets import HOW_TO_REFERENCE
-from proxhermes.inventory.tree import Report, Tree
+from proxhermes.inventory.tree import Report, Tree, merge
 
 _HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 """Headers that are secrets, beside those whose name says so."""
@@ -17,22 +17,39 @@ _HEADER: Final = re.compile(r"([A-Za-z-]+)\s*[:=]\s*\S")
 
 
 def check(agents: Mapping[str, Tree], report: Report) -> None:
-    """All of them, for every agent's `hermes.mcp_servers`."""
+    """All of them, for every agent's `hermes.mcp_servers`, and one transport for what `hermes.settings` adds, too."""
     for agent in agents.values():
-        block = agent.at("hermes", "mcp_servers")
+        block, more = agent.at("hermes", "mcp_servers"), agent.at("hermes", "settings", "mcp_servers")
         servers = block.children if block else {}
         for server in servers.values():
-            for tree, what in _literal_secrets(server):
+            for tree, what in literal_secrets(server):
                 report.add(
                     tree.spot,
                     f"{what} is a secret, and is written as it is",
                     f'"${{NAME}}" in its place, and hermes.secrets: {{NAME: …}} with {HOW_TO_REFERENCE}',
                 )
         _names_of_their_own(servers, report)
+        for name, server in more.children.items() if more else ():
+            _one_transport(servers.get(name), server, report)
 
 
-def _literal_secrets(server: Tree) -> Iterator[tuple[Tree, str]]:
-    """Values that are secrets by where they stand, without a variable in them."""
+def _one_transport(own: Tree | None, more: Tree, report: Report) -> None:
+    """A server that the settings make, or add to: its address and its program are not both said, in whatever place."""
+    merged = merge(own, more, references=False) if own else more
+    command, url = merged.at("command"), merged.at("url")
+    if not command or not url or command.value is None or url.value is None:
+        return
+    here, there = (url, command) if "url" in more.children else (command, url)
+    if here in more.children.values():  # both in the server's own section: told by the model
+        report.add(
+            here.key,
+            f"a server has exactly one transport, and `{there.key.path[-1]}` stands in {report.place(there.key)}",
+            "`command` (stdio) or `url` (HTTP)",
+        )
+
+
+def literal_secrets(server: Tree) -> Iterator[tuple[Tree, str]]:
+    """Values that are secrets by where they stand, without a variable in them, and what they are."""
     for name, tree in _entries(server, "headers"):
         if _secret_header(name) and _literal(tree.value):
             yield tree, f"the header {name}"

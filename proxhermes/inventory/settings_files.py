@@ -32,7 +32,7 @@ class SettingsFiles:
             return agent
         own = hermes.children.get("settings")
         for tree in (*found[1:], *([own] if own else [])):
-            found[0] = merge(found[0], tree, settings=True)
+            found[0] = merge(found[0], tree, references=False)
         settings = {**hermes.children, "settings": found[0]}
         return replace(agent, value={**agent.children, "hermes": replace(hermes, value=settings)})
 

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from proxhermes.inventory import messaging_rules
 from proxhermes.inventory.hermes_rules import names_a_secret
+from proxhermes.inventory.mcp_rules import literal_secrets
 from proxhermes.inventory.problems import render_path
 from proxhermes.inventory.secrets import HOW_TO_REFERENCE
-from proxhermes.inventory.tree import Report, Tree
+from proxhermes.inventory.tree import Report, Spot, Tree
 
 Path = tuple[str, ...]
 
@@ -48,11 +50,14 @@ def check(agents: Mapping[str, Tree], configs: Mapping[str, Tree], report: Repor
     for vmid, agent in agents.items():
         settings, config = agent.at("hermes", "settings"), configs.get(vmid)
         for tree in (settings, config):
-            _no_literal_secret(tree, report) if tree else None
+            if tree:
+                _no_literal_secret(tree, report)
+                messaging_rules.check(agent, tree, report)
         for tree, servers in ((settings, False), (config, False), (agent.at("hermes", "mcp_servers"), True)):
             _variables(tree, servers, report) if tree else None
-        if settings is not None:
+        if settings is not None and isinstance(settings.value, dict):
             _one_word(agent, settings, report)
+            _names_of_plugins(agent, settings, report)
         _whole_file(agent, config, report)
 
 
@@ -61,12 +66,30 @@ def _one_word(agent: Tree, settings: Tree, report: Report) -> None:
     if version := settings.children.get("_config_version"):
         # Hermes raises it when it brings the file up to date; set by every run, it would fall back.
         report.add(version.key, "the file's version is no setting", "`hermes.config_version`, for a new file")
+    in_the_way: dict[Spot, str] = {}
     for path, expected, section in _sections(agent):
+        where = f"`{render_path(section.key.path)}` ({report.place(section.key)})"
         for name in (path, *(alias for alias, meant in _ALIASES.items() if meant == path)):
             found = _at(settings, name)
-            if found is not None and not _same(found, expected):
-                where = f"`{render_path(section.key.path)}` ({report.place(section.key)})"
+            if found is None or _same(found, expected):
+                continue
+            if settings.at(*name) is None:
+                in_the_way.setdefault(found.spot, f"{found.kind} stands where {where} goes")
+            else:
                 report.add(found.spot, f"{render_path(name)} says something else than {where}", "one of the two")
+    for spot, message in in_the_way.items():
+        report.add(spot, message, "leave it out, or a block of keys")
+
+
+def _names_of_plugins(agent: Tree, settings: Tree, report: Report) -> None:
+    """`plugins.enabled` of the settings takes in the inventory's own plugins, so it has room for them."""
+    plugins, found = agent.at("hermes", "plugins"), _at(settings, ("plugins", "enabled"))
+    if not plugins or not plugins.children or found is None:
+        return
+    where = f"`{render_path(plugins.key.path)}` ({report.place(plugins.key)})"
+    for each in found.items if isinstance(found.value, list) else (found,):
+        if not isinstance(each.value, str) or each is found:
+            report.add(each.spot, f"{each.kind} stands where the names of {where} go", "enabled: [NAME, …]")
 
 
 def _sections(agent: Tree) -> Iterator[tuple[Path, object, Tree]]:
@@ -159,12 +182,21 @@ def _variables(tree: Tree, servers: bool, report: Report) -> None:
 
 
 def _no_literal_secret(tree: Tree, report: Report) -> None:
-    name = str(tree.key.path[-1]) if tree.key.path else ""
-    if isinstance(tree.value, str) and tree.value and names_a_secret(name) and not _VARIABLE.search(tree.value):
+    found = {each.spot: f"{each.key.path[-1]} is a secret by its name" for each in _named_secrets(tree)}
+    servers = tree.at("mcp_servers")
+    for server in servers.children.values() if servers else ():
+        found = {each.spot: f"{what} is a secret" for each, what in literal_secrets(server)} | found
+    for spot, message in found.items():
         report.add(
-            tree.spot,
-            f"{name} is a secret by its name, and is written as it is",
+            spot,
+            f"{message}, and is written as it is",
             f'"${{NAME}}", and hermes.secrets: {{NAME: …}} with {HOW_TO_REFERENCE}',
         )
-    for child in [*tree.children.values(), *tree.items]:
-        _no_literal_secret(child, report)
+
+
+def _named_secrets(tree: Tree) -> Iterator[Tree]:
+    name = str(tree.key.path[-1]) if tree.key.path else ""
+    if isinstance(tree.value, str) and tree.value and names_a_secret(name) and not _VARIABLE.search(tree.value):
+        yield tree
+    for child in (*tree.children.values(), *tree.items):
+        yield from _named_secrets(child)

@@ -40,6 +40,19 @@ def test_files_lie_in_their_order_beneath_the_settings(smallest: str, read: Any,
     }
 
 
+def test_numbers_are_as_large_as_ids_are(smallest: str, read: Any, problems: Any) -> None:
+    ids = "      settings: {discord: {allowed_channels: [1234567890123456789, 9223372036854775807, -1]}}\n"
+    settings = read(with_hermes(smallest, ids)).agents[118].hermes.settings
+    assert settings == {"discord": {"allowed_channels": [1234567890123456789, 2**63 - 1, -1]}}
+    (found,) = problems(with_hermes(smallest, ids.replace("5807,", "5808,")))
+    assert "a number that YAML readers do not agree on" in found.message
+
+
+def test_the_shells_folder_has_its_own_option(smallest: str, problems: Any) -> None:
+    (found,) = problems(with_hermes(smallest, "      terminal: {cwd: /data}\n"))
+    assert found.allowed == "`hermes.working_directory` in its place"
+
+
 def test_a_value_is_found_where_it_is_written(smallest: str, read: Any, write: Any, tmp_path: Path) -> None:
     write(base=BASE)
     text = with_hermes(
@@ -65,7 +78,7 @@ def test_a_value_is_found_where_it_is_written(smallest: str, read: Any, write: A
         ("a: sk-proj-0123456789012345678901\n", 1, "looks like a secret"),
         ("# x\n_config_version: 30\n", 2, "the file's version is no setting"),
         ("model:\n  default: gpt\n", 2, "model.default says something else than `litellm.model`"),
-        ("model: gpt\n", 1, "says something else than"),
+        ("model: gpt\n", 1, "text stands where `litellm`"),
         ("base_url: http://elsewhere/v1\n", 1, "base_url says something else than `litellm.base_url`"),
         ("platforms: {telegram: {enabled: false}}\n", 1, "than `agents.118.messaging.telegram`"),
         ("platforms: {telegram: {extra: {base_url: http://h:2/bot}}}\n", 1, "messaging.telegram.base_url"),
@@ -107,6 +120,90 @@ def test_a_section_and_the_settings_do_not_disagree(
 ) -> None:
     text = with_hermes(smallest, f"      {section}\n      settings: {{{settings}}}\n")
     assert wrong in problems(text)[0].message
+
+
+@pytest.mark.parametrize("settings", ["foo", "[a]", ""])
+def test_settings_that_are_no_block_are_one_mistake(smallest: str, problems: Any, settings: str) -> None:
+    (found,) = problems(with_hermes(smallest, f"      settings: {settings}\n", SECTIONS))
+    assert "stands here instead of a block of keys" in found.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("model: gpt-4", ["model: text stands where `litellm` ("]),
+        (
+            "model: gpt-4, terminal: ",
+            ["model: text stands", "terminal: nothing stands where `agents.118.hermes.working"],
+        ),
+        ("model: , platforms: [a]", ["model: nothing stands", "platforms: a list stands where `agents.118.messaging"]),
+    ],
+)
+def test_what_stands_in_the_way_is_one_mistake(smallest: str, problems: Any, settings: str, wanted: list[str]) -> None:
+    hermes = f"      working_directory: /data\n      settings: {{{settings}}}\n"
+    found = problems(with_hermes(smallest, hermes, SECTIONS))
+    assert [f"hermes.settings.{words}" in str(problem) for problem, words in zip(found, wanted, strict=True)]
+    assert {problem.allowed for problem in found} == {"leave it out, or a block of keys"}
+
+
+@pytest.mark.parametrize("plugins", ["enabled: notalist", "enabled: [a, 5]", "enabled: [{a: b}]", "enabled: ", "'on'"])
+def test_names_of_plugins_that_are_no_list_are_not_dropped(
+    smallest: str, problems: Any, tmp_path: Path, plugins: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plugin.yaml").write_text("name: mine\n")
+    block = plugins if plugins.startswith("'") else f"{{{plugins}}}"
+    (found,) = problems(
+        with_hermes(smallest, f"      plugins: {{mine: {{path: mine}}}}\n      settings: {{plugins: {block}}}\n")
+    )
+    assert "stands where the names of `agents.118.hermes.plugins` (" in found.message
+
+
+MESSAGING = """\
+    messaging:
+      telegram: {token: {env: T}, allowed_users: [1, 2], group_allowed_chats: [-5], require_mention: true,
+        home_channel: 7, base_url: http://h:1/bot}
+      discord: {token: {env: D}, allow_all_users: true, allowed_channels: [3]}
+      slack: {bot_token: {env: S}, app_token: {env: A}, require_mention: false}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong", "option"),
+    [
+        ("telegram: {allow_from: ['*']}", "telegram.allow_from", "telegram.allowed_users"),
+        ("platforms: {telegram: {extra: {allow_from: [1]}}}", "extra.allow_from", "telegram.allowed_users"),
+        ("gateway: {platforms: {telegram: {allow_from: [1]}}}", "telegram.allow_from", "telegram.allowed_users"),
+        ("telegram: {group_allowed_chats: [-6]}", "telegram.group_allowed_chats", "telegram.group_allowed_chats"),
+        ("telegram: {require_mention: false}", "telegram.require_mention", "telegram.require_mention"),
+        ("require_mention: false", "require_mention", "telegram.require_mention"),
+        ("telegram: {enabled: false}", "telegram.enabled", "telegram"),
+        ("telegram: {extra: {base_url: 'http://h:2/bot'}}", "telegram.extra.base_url", "telegram.base_url"),
+        ("telegram: {home_channel: {chat_id: 8}}", "telegram.home_channel.chat_id", "telegram.home_channel"),
+        ("platforms: {telegram: {token: '${OTHER}'}}", "platforms.telegram.token", "telegram.token"),
+        ("discord: {allow_from: [1]}", "discord.allow_from", "discord.allow_all_users"),
+        ("discord: {allowed_channels: [4]}", "discord.allowed_channels", "discord.allowed_channels"),
+        ("slack: {require_mention: true}", "slack.require_mention", "slack.require_mention"),
+        ("platforms: {slack: {token: '${SLACK_APP_TOKEN}'}}", "platforms.slack.token", "slack.bot_token"),
+    ],
+)
+@pytest.mark.parametrize("whole_file", [False, True])
+def test_a_platform_and_the_settings_do_not_disagree(
+    smallest: str, problems: Any, write: Any, settings: str, wrong: str, option: str, whole_file: bool
+) -> None:
+    write(config=f"{{{settings}}}\n")
+    hermes = "      config_file: config.yaml\n" if whole_file else f"      settings: {{{settings}}}\n"
+    (found,) = problems(with_hermes(smallest, hermes, MESSAGING))
+    assert f"{wrong} says something else than `agents.118.messaging.{option}` (" in found.message
+
+
+def test_a_platform_may_be_told_the_same_twice_and_more(smallest: str, read: Any) -> None:
+    same = (
+        "telegram: {allow_from: ['2', '1'], group_allowed_chats: '-5', reactions: true, extra: {base_url: 'http://h:1/bot/'}}"
+        ", platforms: {telegram: {token: '${TELEGRAM_BOT_TOKEN}', extra: {require_mention: true}}}"
+        ", discord: {allow_from: '*', require_mention: true}, slack: {allow_from: [U1]}, matrix: {allow_from: [x]}"
+    )
+    read(with_hermes(smallest, f"      settings: {{{same}}}\n", MESSAGING))
 
 
 @pytest.mark.parametrize(
