@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +18,9 @@ class Terminal(Model):
 
     Its folder is `hermes.working_directory`.
     """
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {"cwd": "hermes.working_directory"}
+    """Keys of config.yaml's `terminal` that have another place here."""
 
     backend: Literal["local", "docker", "ssh", "singularity", "modal", "daytona"] | None = Field(
         default=None, description="Where commands run; Hermes' own default is `local`: beside the agent."

@@ -68,7 +68,7 @@ def _tell(detail: ErrorDetails, model: type[BaseModel], tree: Tree, report: Repo
             about = field.model_fields[str(loc[-1])].description if field and loc else None
             report.add(found.key, f"`{loc[-1]}` is missing", f"`{loc[-1]}: …` - {about}" if about else "", path=path)
         case "extra_forbidden":
-            _tell_unknown(found, tagged, model, report)
+            _tell_unknown(found, tagged, model, tree, report)
         case "runtime_type":
             kind = tree.at("runtime", "type") or found
             report.add(kind.spot, detail["msg"], ", ".join(TYPES), path=kind.spot.path)
@@ -101,7 +101,7 @@ def _follow(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, Path_]:
     return tree, ()
 
 
-def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel], report: Report) -> None:
+def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel], tree: Tree, report: Report) -> None:
     parent = _model_at(model, loc[:-1])
     if parent and issubclass(parent, SecretRef):
         # The key is not repeated: `{hunter2}` is a block with one key.
@@ -113,8 +113,14 @@ def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel],
     types = [kind for kind, each in TYPES.items() if name in each.model_fields]
     if types and parent is Hermes:
         allowed = "it belongs into `runtime`, beside `hermes`"
+    elif types and parent in TYPES.values() and (kind := _own_type(tree, found)):
+        said = f"agent {tree.key.path[-1]} is of type {kind.value} (line {kind.spot.line}), which has no {name}"
+        report.add(found.key, said, f"move it to the {' and '.join(types)} agents")
+        return
     elif types and parent in TYPES.values():
         allowed = f"it is an option of the runtime {' and '.join(types)}"
+    elif place := getattr(parent, "ELSEWHERE", {}).get(name):
+        allowed = f"`{place}` in its place"
     elif near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
         allowed = f"did you mean `{near[0]}`?"
     elif parent and (owners := _owners(parent, name)):
@@ -122,6 +128,13 @@ def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel],
     else:
         allowed = f"known here: {', '.join(known)}"
     report.add(found.key, f"unknown key `{name}`", allowed, path=found.key.path)
+
+
+def _own_type(tree: Tree, found: Tree) -> Tree | None:
+    """The type of runtime that the agent `tree` says itself, where `found` stands in `defaults`, maybe for another."""
+    kind = tree.at("runtime", "type")
+    own = kind is not None and kind.spot.path[0] != "defaults"
+    return kind if own and found.key.path[0] == "defaults" else None
 
 
 def _words(detail: ErrorDetails, found: Tree) -> tuple[str, str]:

@@ -144,3 +144,15 @@ def test_on_the_hosts_network_the_dashboard_needs_it_too(read: Any) -> None:
 def test_ports_of_their_own_contradict_the_hosts_network(read: Any) -> None:
     [(_, message, _)] = told(read, "network: host, ports: ['7000:7000']")
     assert "publishes nothing" in message
+
+
+def test_an_option_of_the_defaults_that_one_agents_type_has_not(smallest: str, problems: Any) -> None:
+    text = smallest.replace("agents:\n", "defaults: {runtime: {type: native, restart_sec: 3}}\nagents:\n")
+    other = "  119: {node: gihyeon, hostname: b, network: {bridge: intra01}, runtime: {type: docker}}\n"
+    (found,) = problems(text + other)
+    line = (text + other).count("\n")
+    assert found.path == "defaults.runtime.restart_sec"
+    assert found.message == f"agent 119 is of type docker (line {line}), which has no restart_sec"
+    assert found.allowed == "move it to the native agents"
+    (alone,) = problems(text.replace("type: native", "type: docker"))
+    assert alone.allowed == "it is an option of the runtime native"
