@@ -61,15 +61,15 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
 @json_option
 @pass_context
 def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) -> None:
-    """Install Docker in AGENT's container, write Hermes' files, and start its gateway.
+    """Install Hermes in AGENT's container, and the engine that its runtime needs; start the gateway.
 
     Changes nothing outside the container, which must run (`create` sees to that). Restarts or recreates only what a
-    change asks for; keys in Hermes' files that the inventory does not mention stay, and so do documents that the agent
+    change asks for; keys in Hermes' files that the inventory never mentioned stay, and so do documents that the agent
     has changed since.
 
     \b
     Example:
-      proxhermes bootstrap 118   after a change of `hermes:`, `litellm:`, `messaging:`
+      proxhermes bootstrap 118   after a change of `hermes:`, `runtime:`, `litellm:`, `messaging:`
     """
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
@@ -88,7 +88,7 @@ def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) 
 @json_option
 @pass_context
 def up(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool, no_verify: bool) -> None:
-    """create + bootstrap + verify: AGENT as the inventory says, proved.
+    """create, bootstrap and verify in one: AGENT as the inventory says, proved.
 
     Run it again at any time: what is as it should be is left alone, and a run that was cut off is finished.
 

@@ -23,10 +23,10 @@ class _Entry:
 
 
 _COMMANDS = {
-    "create": _Entry("proxhermes.cli.agents:create", "Create the container: token, then root shell, then start."),
-    "bootstrap": _Entry("proxhermes.cli.agents:bootstrap", "Install Docker and Hermes inside, and start the gateway."),
+    "create": _Entry("proxhermes.cli.agents:create", "Create the container, and mount the host folders into it."),
+    "bootstrap": _Entry("proxhermes.cli.agents:bootstrap", "Install Hermes, and the engine that its runtime needs."),
     "verify": _Entry("proxhermes.cli.verify:verify", "Prove that the agent works, from the container to an answer."),
-    "up": _Entry("proxhermes.cli.agents:up", "create + bootstrap + verify."),
+    "up": _Entry("proxhermes.cli.agents:up", "create, bootstrap and verify in one."),
     "plan": _Entry("proxhermes.cli.agents:plan", "Show what `up` would change. Exit code 3 if anything."),
     "render": _Entry("proxhermes.cli.render:render", "Print a file that `up` would write; nothing is contacted."),
     "status": _Entry("proxhermes.cli.look:status", "Show what is there, agent by agent."),
@@ -35,6 +35,11 @@ _COMMANDS = {
     "mcp": _Entry("proxhermes.cli.mcp:mcp", "Log an agent in to an MCP server, with your browser."),
     "inventory": _Entry("proxhermes.cli.inventory:inventory", "Check the inventory; print its JSON Schema."),
     "lab": _Entry("proxhermes.lab.cli:lab", "A Proxmox-compatible node with real containers on this machine."),
+}
+_SECTIONS = {
+    "Bring an agent up": ("create", "bootstrap", "verify", "up"),
+    "Look, and change nothing": ("plan", "render", "status", "list", "inventory"),
+    "More": ("mcp", "destroy", "lab"),
 }
 
 
@@ -64,8 +69,9 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
+        for title, names in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, _COMMANDS[name].help) for name in names])
 
 
 _EPILOG = """\b
@@ -90,7 +96,7 @@ proxhermes COMMAND --help says what COMMAND changes.
 @click.version_option(package_name="proxhermes", prog_name="proxhermes")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Provision Hermes Agent on Proxmox VE: an unprivileged container, Docker, LiteLLM, and proof that it works.
+    """Provision Hermes Agent on Proxmox VE: a container, the agent in it, and proof that it works.
 
     AGENT is a container's VMID as in the inventory; without any, all of the inventory's agents are meant.
     """

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.group(params=list(common_options()))
 def mcp() -> None:
-    """Log an agent in to an MCP server."""
+    """Log an agent in to an MCP server, with your browser."""
 
 
 @mcp.command(cls=Command)
 @click.argument("agent", type=VMID, metavar="AGENT")
 @click.argument("name", metavar="NAME")
-@click.option("--force", is_flag=True, help="Ask for consent though the agent is logged in.")
+@click.option("--force", is_flag=True, help="Ask for a new consent though the agent is logged in.")
 @click.option("--no-browser", is_flag=True, help="Only print the address, open no browser.")
 @click.option(
     "--timeout",
@@ -31,20 +31,21 @@ def mcp() -> None:
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="For the consent.",
+    help="How long to wait for the consent.",
 )
 @pass_context
 def login(context: Context, agent: int, name: str, force: bool, no_browser: bool, timeout: int) -> None:
-    """Log AGENT in to its MCP server NAME, one with `auth: oauth`: you consent in your browser, it gets the tokens.
+    """Log AGENT in to an MCP server: you consent in your browser.
 
-    Prints the address to open. The browser's way back, to a port of this machine's loopback address, leads through the
-    node into the agent's place; nothing is opened to the network. Then the gateway is restarted. If anything goes
-    wrong, or at Ctrl-C, the agent is logged in or out as before.
+    NAME stands under `hermes.mcp_servers`, with `auth: oauth`. The address to open is printed; what your browser then
+    sends back to 127.0.0.1 is taken here and handed to the agent, which gets the tokens. No port is opened to the
+    network. Then the gateway is restarted. If anything goes wrong, or at Ctrl-C, the agent is logged in or out as
+    before.
 
     \b
     Examples:
-      proxhermes mcp login 118 linear            nothing is done if it is logged in
-      proxhermes mcp login 118 linear --force    as another account, with other rights
+      proxhermes mcp login 118 linear            changes nothing if the agent is logged in
+      proxhermes mcp login 118 linear --force    for another account, or other rights
     """
     from proxhermes.apply.login import login as log_in
     from proxhermes.facts.container import read_container

@@ -180,6 +180,15 @@ def test_it_runs_as_a_module() -> None:
     assert done.stdout.startswith("proxhermes, version ")
 
 
+def test_the_help_lists_every_command_once(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [name for names in main._SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(main._COMMANDS)
+    assert main.run_with(["--help"]) == 0
+    help_ = capsys.readouterr().out
+    assert all(f"\n  {name} " in help_ for name in listed)
+    assert "Docker" not in help_, "not every runtime has it"
+
+
 def test_every_command_teaches_what_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("create", "bootstrap", "verify", "up", "plan", "destroy"):
         assert main.run_with([command, "--help"]) == 0
