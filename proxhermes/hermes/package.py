@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from proxhermes.errors import Refused
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime import NativeRuntime, PersistentRuntime
+from proxhermes.inventory.runtime import InstalledRuntime, PersistentRuntime
 
 SCHEMA: Final = 1
 """Another one makes every version another: for a change of how a version is built."""
@@ -24,7 +24,6 @@ NAME: Final = "package.sh"
 REQUIREMENTS: Final = "package.requirements"
 _HASH_LENGTH: Final = 10
 
-Installed = NativeRuntime | PersistentRuntime
 Interpreter = Literal["guest", "own"]
 """`guest`: the guest's Python; `own`: a copy that needs nothing of the system that it runs in."""
 
@@ -87,7 +86,7 @@ def recipe(agent: Agent, *, wheel: bytes | None = None, commit: str | None = Non
     Raises Refused for a `ref` that stands for nothing.
     """
     runtime = agent.runtime
-    if not isinstance(runtime, Installed):
+    if not isinstance(runtime, InstalledRuntime):
         raise ValueError(f"{runtime.type} has no package of its own")
     package = runtime.package
     plain = Recipe(
@@ -133,13 +132,13 @@ def _word(text: str) -> str:
 
 def git_commit(agent: Agent) -> str | None:
     """The commit that the inventory names itself; None where the repository has to be asked, or there is none."""
-    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    package = agent.runtime.package if isinstance(agent.runtime, InstalledRuntime) else None
     return package.ref if package and package.ref and re.fullmatch(r"[0-9a-f]{40}", package.ref) else None
 
 
 def git_question(agent: Agent) -> tuple[str, str]:
     """(URL, ref) that the guest has to resolve; empty ones for nothing."""
-    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    package = agent.runtime.package if isinstance(agent.runtime, InstalledRuntime) else None
     if package is None or package.git is None or git_commit(agent):
         return "", ""
     return package.git, str(package.ref)
@@ -147,14 +146,14 @@ def git_question(agent: Agent) -> tuple[str, str]:
 
 def wheel(agent: Agent) -> bytes | None:
     """The content of the wheel that the inventory names; None where it names none. Raises UsageError without it."""
-    package = agent.runtime.package if isinstance(agent.runtime, Installed) else None
+    package = agent.runtime.package if isinstance(agent.runtime, InstalledRuntime) else None
     return package.wheel.read("runtime.package.wheel") if package and package.wheel else None
 
 
 def build_packages(agent: Agent) -> tuple[str, ...]:
     """Debian packages that the guest needs for building it, and with `native` for running it."""
     runtime = agent.runtime
-    if not isinstance(runtime, Installed):
+    if not isinstance(runtime, InstalledRuntime):
         return ()
     git = ("git",) if runtime.package.git else ()
     if isinstance(runtime, PersistentRuntime):

@@ -12,6 +12,7 @@ from typing import Final
 
 from proxhermes.hermes import layout, managed
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.runtime import NativeRuntime
 
 FOLDER: Final = "/etc/systemd/system"
@@ -25,6 +26,7 @@ USELESS_CODE: Final = 78
 _STARTS: Final = 20
 _SHORT_LIFE_S: Final = 15
 _STOP_S: Final = 60
+_HOMES: Final = ("/home", "/root", "/run/user")
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HARDENING: Final = """\
 NoNewPrivileges=yes
@@ -140,7 +142,8 @@ def writable_paths(agent: Agent) -> tuple[str, ...]:
     wanted = dict.fromkeys((native(agent).state_dir, place.home, place.user_home, place.workspace, *mounts))
     wanted |= dict.fromkeys((layout.working_directory(agent),))
     read_only = {mount.guest for mount in agent.mounts if mount.read_only}
-    return tuple(each for each in wanted if each not in read_only and not _covered(each, set(wanted) - {each}))
+    outer = (each for each in wanted if not any(each != other and inside(each, other) for other in wanted))
+    return tuple(each for each in outer if each not in read_only)
 
 
 def as_agent(agent: Agent) -> str:
@@ -199,8 +202,4 @@ def _stop_seconds(agent: Agent) -> int:
 def _protect_home(agent: Agent, writable: tuple[str, ...]) -> str:
     """Hide users' homes, unless something of the agent's lies there."""
     paths = (*writable, layout.of(agent).project, *(mount.guest for mount in agent.mounts))
-    return "read-only" if any(_covered(each, {"/home", "/root", "/run/user"}) for each in paths) else "yes"
-
-
-def _covered(inner: str, folders: set[str]) -> bool:
-    return any(inner == folder or inner.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+    return "read-only" if any(inside(each, folder) for each in paths for folder in _HOMES) else "yes"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from proxhermes.errors import UsageError
 from proxhermes.hermes import layout
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.runtime import NativeRuntime
 
 Place = tuple[str, str, bool]
@@ -26,27 +27,34 @@ def find(agent: Agent) -> str:
             f"{option}: the working directory {inner} lies within the Docker container alone",
             hint="hermes.working_directory: a folder below one of `mounts`; by default the first writable one",
         )
-    inside, outside, writable = place
+    near, outside, writable = place
     if not writable:
         raise UsageError(
             f"{option}: the working directory {inner} is mounted read-only",
             hint="hermes.working_directory: a folder that the agent may write to",
         )
-    return outside.rstrip("/") + inner[len(inside.rstrip("/")) :]
+    return outside.rstrip("/") + inner[len(near.rstrip("/")) :]
 
 
 def own(agent: Agent) -> str | None:
     """The same where the folder is for proxhermes to make: declared, to be reached, and not a mount itself."""
     inner = agent.hermes.working_directory
-    if inner is None or inner in {inside for inside, _, _ in _mounted(agent)}:
+    if inner is None or inner in {near for near, _, _ in _mounted(agent)}:
         return None
     place = _place(agent, inner)
     return find(agent) if place and place[2] else None
 
 
+def writable(agent: Agent) -> tuple[str, ...]:
+    """Folders of the guest, outside of the agent's own, in which it has made files: mounts, and the declared one."""
+    folders = [outside for _, outside, writable in _mounted(agent) if writable]
+    declared = own(agent)
+    return tuple(dict.fromkeys([*folders, *([declared] if declared else [])]))
+
+
 def _place(agent: Agent, path: str) -> Place | None:
     """The innermost folder that both sides have in which `path` lies."""
-    around = [place for place in (*_own(agent), *_mounted(agent)) if _within(path, place[0])]
+    around = [place for place in (*_own(agent), *_mounted(agent)) if inside(path, place[0])]
     return max(around, key=lambda place: len(place[0]), default=None)
 
 
@@ -67,7 +75,3 @@ def _mounted(agent: Agent) -> Iterator[Place]:
             source, target, *rest = volume.split(":")
             if source.startswith("/"):
                 yield target, source, rest != ["ro"]
-
-
-def _within(path: str, folder: str) -> bool:
-    return folder == "/" or path == folder or path.startswith(f"{folder}/")

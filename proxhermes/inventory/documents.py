@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validato
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from proxhermes.inventory.fields import Model, mistake
+from proxhermes.inventory.fields import Model, Name, mistake
 from proxhermes.inventory.local import LocalPath
 
 _ELSEWHERE: Final = {
@@ -91,4 +91,4 @@ HomeFiles = Annotated[
     Mapping[Annotated[str, AfterValidator(_below), AfterValidator(_home_file)], Document],
     AfterValidator(_no_file_in_a_file),
 ]
-Plugins = Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], Plugin]
+Plugins = Mapping[Name, Plugin]

@@ -39,7 +39,7 @@ class Model(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Matching:
+class Matching:
     """Text that matches a pattern as a whole; the pattern goes into the JSON Schema."""
 
     pattern: str
@@ -81,28 +81,26 @@ _DNS_ALLOWED: Final = (
     "letters, digits and inner hyphens, in parts of at most 63 joined by dots, as in `hermes` or `hermes.lan`"
 )
 
-NodeName = Annotated[str, _Matching(LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
-Hostname = Annotated[str, Field(max_length=255), _Matching(_DNS, "a host name", _DNS_ALLOWED)]
+NodeName = Annotated[str, Matching(LABEL, "the name of a node", "the name that Proxmox shows, as in `pve1`")]
+Hostname = Annotated[str, Field(max_length=255), Matching(_DNS, "a host name", _DNS_ALLOWED)]
 StorageId = Annotated[
     str,
-    _Matching(
+    Matching(
         r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]",
         "the name of a storage",
         "a storage's name as Proxmox shows it, as in `local-lvm`",
     ),
 ]
 PoolId = Annotated[
-    str, _Matching(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,2}", "the name of a pool", "as in `agents` or `ai/agents`")
+    str, Matching(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,2}", "the name of a pool", "as in `agents` or `ai/agents`")
 ]
 Bridge = Annotated[
     str,
-    _Matching(
-        r"[-_.A-Za-z0-9]{1,15}", "the name of a bridge", "a bridge or SDN vnet of at most 15 characters: `vmbr0`"
-    ),
+    Matching(r"[-_.A-Za-z0-9]{1,15}", "the name of a bridge", "a bridge or SDN vnet of at most 15 characters: `vmbr0`"),
 ]
 Template = Annotated[
     str,
-    _Matching(
+    Matching(
         r"(?:debian|ubuntu)-[0-9]+(?:\.[0-9]+)?|[A-Za-z][A-Za-z0-9_.-]*:vztmpl/[^/\s,]+",
         "a template",
         "a family (`debian-13`, `ubuntu-24.04`) or a volume (`local:vztmpl/debian-13-standard_13.6-1_amd64.tar.zst`)",
@@ -110,7 +108,7 @@ Template = Annotated[
 ]
 Startup = Annotated[
     str,
-    _Matching(
+    Matching(
         r"(?:order=)?\d+(?:,(?:up|down)=\d+){0,2}|(?:up|down)=\d+(?:,(?:up|down)=\d+)?",
         "a start-up order",
         "`order=N,up=SECONDS,down=SECONDS`, as in `order=3,up=10`",
@@ -118,7 +116,7 @@ Startup = Annotated[
 ]
 Timezone = Annotated[
     str,
-    _Matching(
+    Matching(
         r"host|[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*){0,2}", "a time zone", "`host` or one as `Europe/Berlin`"
     ),
 ]
@@ -255,11 +253,11 @@ def _fingerprint(value: str) -> str:
 
 
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
-Host = Annotated[str, _Matching(rf"{_DNS}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", "a host", "a name or an IP address")]
-UnixUser = Annotated[str, _Matching(r"[a-z_][a-z0-9_-]*[$]?", "a user's name", "a name as in `root`")]
+Host = Annotated[str, Matching(rf"{_DNS}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", "a host", "a name or an IP address")]
+UnixUser = Annotated[str, Matching(r"[a-z_][a-z0-9_-]*[$]?", "a user's name", "a name as in `root`")]
 Jump = Annotated[
     str,
-    _Matching(
+    Matching(
         rf"(?:[a-z_][a-z0-9_-]*@)?(?:{_DNS})(?::[0-9]{{1,5}})?",
         "a jump host",
         "[USER@]HOST[:PORT], as in `admin@gate:22`",
@@ -268,9 +266,13 @@ Jump = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 VariableName = Annotated[
     str,
-    _Matching(
-        r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "letters, digits and _, no digit first"
-    ),
+    Matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "letters, digits and _, no digit first"),
+]
+
+
+Name = Annotated[
+    str,
+    Matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a name", "letters, digits and . _ -, the first one a letter or a digit"),
 ]
 
 

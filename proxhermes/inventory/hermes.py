@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import Field, JsonValue, PrivateAttr
 
 from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
-from proxhermes.inventory.fields import EnvValue, Model, VariableName
+from proxhermes.inventory.fields import EnvValue, Model, Name, VariableName
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.inventory.paths import GuestFolder, GuestPath
@@ -74,12 +74,10 @@ class Hermes(Model):
         description="Replace an auth.json that is there once for each change of `auth_file`; what the agent refreshes "
         "in between stays.",
     )
-    mcp_tokens: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], McpToken] = Field(
+    mcp_tokens: Mapping[Name, McpToken] = Field(
         default_factory=dict, description="Logins at MCP servers to begin with, by name; those that are there are kept."
     )
-    mcp_servers: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], McpServer] = Field(
-        default_factory=dict, description="MCP servers, by name."
-    )
+    mcp_servers: Mapping[Name, McpServer] = Field(default_factory=dict, description="MCP servers, by name.")
     documents: Documents = Field(default_factory=dict, description="Files in the working directory.")
     home_files: HomeFiles = Field(default_factory=dict, description="Files in HERMES_HOME, as SOUL.md.")
     plugins: Plugins = Field(default_factory=dict, description="Plugins of one's own, by name.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from proxhermes.inventory.fields import EnvValue, Model, VariableName, mistake
+from proxhermes.inventory.fields import EnvValue, Matching, Model, VariableName, mistake
 
 
 def _url(value: str) -> str:
@@ -34,7 +34,7 @@ def _header(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_url)]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderName = Annotated[str, Matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of a header", "as in `X-Api-Key`")]
 HeaderValue = Annotated[str, AfterValidator(_header)]
 
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
@@ -70,6 +70,12 @@ class Sampling(Model):
 class McpServer(Model):
     """One server: a program that the agent starts (`command`), or an address that it calls (`url`)."""
 
+    ELSEWHERE: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("transport", "ssl_verify", "client_cert", "client_key", "oauth", "keepalive_interval", "elicitation"),
+        "hermes.settings.mcp_servers.NAME",
+    )
+    """What Hermes knows beyond this, and where it is said."""
+
     command: str | None = Field(default=None, min_length=1, description="Program of a server over stdio.")
     args: Annotated[tuple[str, ...], Field(strict=False)] = Field(default=(), description="Its arguments.")
     env: Mapping[VariableName, EnvValue] = Field(
@@ -87,6 +93,17 @@ class McpServer(Model):
     connect_timeout: PositiveSeconds | None = Field(default=None, description="Seconds until it must be connected.")
     tools: Tools | None = Field(default=None, description="Which of its tools the agent sees.")
     sampling: Sampling | None = Field(default=None, description="What it may ask of the agent's model.")
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _no_list(cls, value: object) -> object:
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            # What follows the program is not repeated: it may be a secret.
+            raise mistake(
+                "a list stands here instead of a program",
+                f"`command: {value[0].partition(' ')[0]}`, and the rest in `args: […]`",
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_transport(self) -> Self:

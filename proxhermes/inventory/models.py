@@ -24,6 +24,7 @@ from proxhermes.inventory.fields import (
     IPv4,
     Jump,
     Mac,
+    Matching,
     Model,
     Nameservers,
     NodeName,
@@ -47,6 +48,7 @@ from proxhermes.inventory.runtime import DockerRuntime, Runtime
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
 LOWEST_VMID, HIGHEST_VMID = 100, 999_999_999  # PVE: pve-vmid
+ModelName = Annotated[str, Matching(r"\S+", "the name of a model", "one word, as LiteLLM lists it")]
 HERMES_SMALLEST_CONTEXT = 64_000
 """In tokens; below it Hermes refuses to start a conversation (Hermes 0.19: agent/model_metadata.py)."""
 
@@ -148,7 +150,7 @@ class LiteLLM(Model):
 
     base_url: HttpUrl = Field(description="Its OpenAI-compatible URL, as in http://10.1.10.22:4000/v1.")
     api_key: SecretRef = Field(description="A virtual key, or the master key.")
-    model: str = Field(min_length=1, pattern=r"^[^\s]+$", description="The model's name as LiteLLM exposes it.")
+    model: ModelName = Field(description="The model's name as LiteLLM exposes it.")
     context_length: int | None = Field(
         default=None,
         ge=HERMES_SMALLEST_CONTEXT,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
-from proxhermes.inventory.fields import Model, UnixUser, mistake
+from proxhermes.inventory.fields import Matching, Model, UnixUser, mistake
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.paths import GuestFolder
 
@@ -57,7 +57,9 @@ def _requirement(value: str) -> str:
     if not re.fullmatch(
         r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9._,-]+\])?(?:[<>=!~]=?[A-Za-z0-9.*+!,<>=~-]+)?", value
     ):
-        raise mistake(f"{value!r} is not a Python requirement", "as in `pandas==2.2.3` or `httpx[http2]>=0.27`")
+        raise mistake(
+            f"{value!r} is not a Python requirement", "without blanks, as in `pandas==2.2.3` or `httpx[http2]>=0.27`"
+        )
     return value
 
 
@@ -87,7 +89,12 @@ AptPackages = Annotated[tuple[Annotated[str, AfterValidator(_apt_package)], ...]
 Requirements = Annotated[tuple[Annotated[str, AfterValidator(_requirement)], ...], Field(strict=False)]
 Volumes = Annotated[tuple[Annotated[str, AfterValidator(_volume)], ...], Field(strict=False)]
 Ports = Annotated[tuple[Annotated[str, AfterValidator(_port)], ...], Field(strict=False)]
-Extras = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], ...], Field(strict=False)]
+Extra = Annotated[str, Matching(r"[a-z0-9][a-z0-9_-]*", "the name of an extra", "small letters and digits: `web`")]
+Extras = Annotated[tuple[Extra, ...], Field(strict=False)]
+Ref = Annotated[
+    str, Matching(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "a tag, branch or commit", "as in `v0.19.0`, `main` or a commit")
+]
+Size = Annotated[str, Matching(r"[1-9][0-9]*[kmg]b?", "a size", "as in `1g` or `512m`")]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 
 
@@ -113,9 +120,7 @@ class Package(Model):
     git: Annotated[str, AfterValidator(_repository)] | None = Field(
         default=None, description="URL of a git repository, as the container reaches it."
     )
-    ref: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/+-]*$", description="Tag, branch or commit, with `git`."
-    )
+    ref: Ref | None = Field(default=None, description="Tag, branch or commit, with `git`.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -155,9 +160,7 @@ class _Contained(_Runtime):
         default="bridge", description="`bridge`: a network of its own; `host`: the Proxmox container's."
     )
     ports: Ports = Field(default=(), description="Ports published in the container's network. Messaging needs none.")
-    shm_size: str = Field(
-        default="1g", pattern=r"^[1-9][0-9]*[kmg]b?$", description="Size of /dev/shm; the browser tools want 1g."
-    )
+    shm_size: Size = Field(default="1g", description="Size of /dev/shm; the browser tools want 1g.")
     healthcheck: Healthcheck = Field(
         default_factory=Healthcheck, description="How the engine asks the gateway whether it is well."
     )
@@ -209,7 +212,7 @@ class NativeRuntime(_Installed):
     user: UnixUser = Field(default="hermes", description="User of the service; its number is `hermes.uid`.")
     group: UnixUser = Field(default="hermes", description="Group of the service; its number is `hermes.gid`.")
     create_user: bool = Field(default=True, description="Make the user and the group.")
-    restart: Literal["always", "on-failure", "on-abnormal", "on-abort", "no"] = Field(
+    restart: Literal["always", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "no"] = Field(
         default="always", description="systemd's Restart=."
     )
     restart_sec: Annotated[int, Field(ge=0, le=3600)] = Field(
