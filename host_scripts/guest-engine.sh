@@ -26,7 +26,7 @@ umask 022
 mend
 engine_before
 case $source in
-  none | distro | packages) ;;
+  none | distro) ;;
   docker-ce) engine_repository ;;
   *) fail "usage: guest-engine.sh none|distro|docker-ce [PACKAGE...]" ;;
 esac

@@ -22,8 +22,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 system() {
   # shellcheck source=/dev/null
-  (. /etc/os-release && fact os.id "${ID:-}" && fact os.version "${VERSION_ID:-}" && fact os.codename "${VERSION_CODENAME:-}")
-  have dpkg && fact arch "$(dpkg --print-architecture)"
+  (. /etc/os-release && fact os.id "${ID:-}" && fact os.version "${VERSION_ID:-}")
   have dpkg && fact dpkg.broken "$([ -z "$(dpkg --audit 2>&1)" ] && echo no || echo yes)"
   # shellcheck disable=SC2086 # several words on purpose
   have dpkg-query && dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \
@@ -133,12 +132,26 @@ places() {
   while IFS= read -r each; do place_fact "$each"; done <"$scratch/sorted"
 }
 
+# Where the agent is that has one of the names of its services, whichever runtime it is that the inventory wants.
+elsewhere() {
+  elsewhere_fact unit_folder "$(sed -n 's|^ExecStart="\{0,1\}\(.*\)/current/bin/hermes.*|\1|p' "/etc/systemd/system/$unit" 2>/dev/null || true)"
+  for each in docker podman; do
+    have "$each" || continue
+    elsewhere_fact "${each}_folder" "$("$each" container inspect "$container" \
+      --format '{{index .Config.Labels "com.docker.compose.project.working_dir"}}' 2>/dev/null || true)"
+  done
+}
+
+# One that proxhermes knows nothing of is no agent of its own.
+elsewhere_fact() { # NAME FOLDER
+  if [ "$2" != "$project" ] && [ -e "$2/.proxhermes-runtime" ]; then fact "service.$1" "$2"; fi
+}
+
 files() {
   file daemon /etc/docker/daemon.json
   file containers /etc/containers/containers.conf.d/50-proxhermes.conf
   file registries /etc/containers/registries.conf.d/50-proxhermes.conf
   file restart /etc/systemd/system/podman-restart.service.d/50-proxhermes.conf
-  file project "$project"
   file runtime "$project/.proxhermes-runtime"
   file compose "$project/compose.yaml"
   file pending "$project/.proxhermes-pending"
@@ -171,6 +184,7 @@ system
 docker_facts
 if [ "$engine" = podman ]; then podman_facts; fi
 service_facts
+elsewhere
 files "$@"
 litellm_facts
 fact facts complete

@@ -152,8 +152,6 @@ package_prune() {
 
 package_facts() {
   fact service.package "$(package_now current)"
-  fact service.package_previous "$(package_now previous)"
-  fact service.package_version "$(package_version)"
   sed -n 's/^\(subject\|ref\|commit\)=/service.package_\1=/p' "$project/current/.proxhermes-package" 2>/dev/null || true
   [ -n "$package_url" ] && have git || return 0
   # A tag that is an object of its own has its commit under its name with ^{}, which then comes last.
@@ -163,11 +161,4 @@ package_facts() {
   else
     fact service.git_error "$(tail -n 1 "$here/refs.err")"
   fi
-}
-
-# The agent's version as its package has it, without starting it.
-package_version() {
-  for metadata in "$project"/current/lib/python3*/site-packages/hermes_agent-*.dist-info/METADATA; do
-    [ ! -f "$metadata" ] || sed -n 's/^Version: //p;/^$/q' "$metadata"
-  done
 }

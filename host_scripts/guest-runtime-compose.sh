@@ -104,8 +104,7 @@ rt_words() {
 compose_facts() {
   have "$engine" || return 0
   fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
-  found=$(rt_inspect 'container.id={{.Id}}
-container.image={{.Image}}
+  found=$(rt_inspect 'container.image={{.Image}}
 container.status={{.State.Status}}
 container.project={{index .Config.Labels "com.docker.compose.project"}}
 container.folder={{index .Config.Labels "com.docker.compose.project.working_dir"}}

@@ -23,16 +23,9 @@ node() {
 	fact node "${name%%.*}"
 }
 
-packages() {
-	for package in pve-manager pve-container lxc-pve; do
-		version=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null) || version=
-		[ -z "$version" ] || fact package "$package" "$version"
-	done
-}
-
-# Every mount as: mounted PATH SOURCE TYPE
+# Where a file system is mounted: mounted PATH
 mounts() {
-	awk -v OFS='\t' '{ for (i = 7; $i != "-"; i++); print "mounted", $5, $(i + 2), $(i + 1) }' /proc/self/mountinfo
+	awk -v OFS='\t' '{ print "mounted", $5 }' /proc/self/mountinfo
 }
 
 # What ought to be mounted: paths of /etc/fstab and of systemd's mount units (so Proxmox mounts its directory
@@ -99,7 +92,6 @@ folder() {
 }
 
 node
-packages
 mounts
 expected
 bound

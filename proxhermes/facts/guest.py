@@ -76,7 +76,6 @@ class Docker:
 class DockerContainer:
     """The agent's Docker container. hash: of the compose service that it was made from; project: compose's."""
 
-    id: str
     image: str
     status: str
     project: str
@@ -240,12 +239,11 @@ def _engine(found: Mapping[str, str]) -> Docker | None:
 
 
 def _container(text: Mapping[str, str]) -> DockerContainer | None:
-    if not text.get("container.id"):
-        return None
     found = _below("container.", text)
+    if not found.get("image"):
+        return None
     return DockerContainer(
-        id=found["id"],
-        image=found.get("image", ""),
+        image=found["image"],
         status=found.get("status", ""),
         project=found.get("project", ""),
         folder=found.get("folder", ""),
@@ -254,13 +252,13 @@ def _container(text: Mapping[str, str]) -> DockerContainer | None:
 
 
 def _litellm(text: Mapping[str, str]) -> Answer | None:
-    if "litellm.status" not in text and "litellm.error" not in text:
+    if "litellm.status" not in text:
         return None
     return Answer(
         status=_number(text.get("litellm.status")) or 0,
         models=text.get("litellm.models:", ""),
         info=text.get("litellm.info:", ""),
-        error=" ".join((text.get("litellm.error:") or text.get("litellm.error", "")).split()),
+        error=" ".join(text.get("litellm.error:", "").split()),
     )
 
 

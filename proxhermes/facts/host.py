@@ -32,15 +32,6 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Mounted:
-    """One entry of the node's mount table."""
-
-    path: str
-    source: str
-    fstype: str
-
-
-@dataclass(frozen=True, slots=True)
 class Bound:
     """A container of the cluster that has a host folder bound."""
 
@@ -53,22 +44,16 @@ class Bound:
 class HostFacts:
     """The node as one container's host folders need it.
 
-    node: the name of the machine that answered. packages: versions of pve-manager, pve-container, lxc-pve, those that
-    are installed. expected: path -> what says that something ought to be mounted there. storages: id -> its words in
-    storage.cfg, with `type`.
+    node: the name of the machine that answered. mounted: where a file system is. expected: path -> what says that
+    something ought to be mounted there. storages: id -> its words in storage.cfg, with `type`.
     """
 
     node: str = ""
     folders: Mapping[str, Folder] = field(default_factory=lambda: MappingProxyType({}))
-    mounted: tuple[Mounted, ...] = ()
+    mounted: frozenset[str] = frozenset()
     expected: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     storages: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     bound: tuple[Bound, ...] = ()
-    packages: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-    def is_mounted(self, path: str) -> bool:
-        """Whether a file system is mounted at `path` itself."""
-        return any(each.path == path for each in self.mounted)
 
 
 def facts_command(folders: Sequence[str]) -> Command:
@@ -100,8 +85,7 @@ def parse(text: str) -> HostFacts:
     folders: dict[str, Folder] = {}
     expected: dict[str, str] = {}
     storages: dict[str, dict[str, str]] = {}
-    packages: dict[str, str] = {}
-    mounted: list[Mounted] = []
+    mounted: set[str] = set()
     bound: list[Bound] = []
     machine = ""
     for row in rows:
@@ -110,24 +94,21 @@ def parse(text: str) -> HostFacts:
                 pass
             case ["folder", path, *rest]:
                 folders[path] = _folder(path, rest)
-            case ["mounted", path, source, fstype]:
-                mounted.append(Mounted(_decoded(path), _decoded(source), fstype))
+            case ["mounted", path]:
+                mounted.add(_decoded(path))
             case ["expected", path, why]:
                 expected.setdefault(_decoded(path).rstrip("/"), why)
             case ["storage", name, key, value]:
                 storages.setdefault(name, {})[key] = value
-            case ["package", name, version]:
-                packages[name] = version
             case ["bound", node, vmid, path]:
                 bound.append(Bound(node, int(vmid), path.rstrip("/")))
     return HostFacts(
         node=machine,
         folders=MappingProxyType(folders),
-        mounted=tuple(mounted),
+        mounted=frozenset(mounted),
         expected=MappingProxyType(expected),
         storages=MappingProxyType({name: MappingProxyType(words) for name, words in storages.items()}),
         bound=tuple(bound),
-        packages=MappingProxyType(packages),
     )
 
 

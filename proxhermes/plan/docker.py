@@ -12,7 +12,7 @@ from proxhermes.hermes import daemon
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import ABSENT
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.engine_model import EnginePlan, change, newer_than
+from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
 
 Source = Literal["distro", "docker-ce"]
@@ -46,7 +46,7 @@ def plan_docker(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     if facts.dpkg_broken:
         changes.append(change("dpkg", "an installation was cut off", "finished", Effect.NONE))
     if facts.docker and not server:
-        changes.append(change("docker.service", "does not answer", "running", Effect.NONE))
+        changes.append(change("docker.service", silent(facts.docker), "running", Effect.NONE))
     elif facts.docker and not facts.docker.enabled:
         changes.append(change("docker.service", "not started at boot", "started at boot", Effect.NONE))
     return EnginePlan(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from proxhermes.facts.guest import Docker
 from proxhermes.plan.model import Change, Door, Effect, Layer, pending
 
 
@@ -14,7 +15,7 @@ class EnginePlan:
     """What is to be done. files: name in the bundle -> new content; notes: what is left alone, and traps ahead."""
 
     changes: tuple[Change, ...] = ()
-    source: Literal["none", "distro", "docker-ce", "packages"] = "none"
+    source: Literal["none", "distro", "docker-ce"] = "none"
     packages: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
@@ -27,6 +28,11 @@ class EnginePlan:
 def change(subject: str, before: str | None, after: str | None, effect: Effect, blocked: str | None = None) -> Change:
     """A change of the engine's layer."""
     return Change(Layer.ENGINE, Door.GUEST, subject, before, after, effect, blocked=blocked)
+
+
+def silent(engine: Docker) -> str:
+    """That it does not answer, and what it or its client said instead."""
+    return f"does not answer: {engine.error}" if engine.error else "does not answer"
 
 
 def newer_than(version: str, first: float) -> bool:

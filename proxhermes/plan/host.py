@@ -112,13 +112,13 @@ def refuse_unsafe(folder: Folder, host: HostFacts, node: str) -> None:
 def not_mounted(path: str, host: HostFacts) -> Iterator[tuple[str, str]]:
     """Where something ought to be mounted above `path` and is not, with what says so."""
     for expected, why in _expected(host):
-        if inside(path, expected) and not host.is_mounted(expected):
+        if inside(path, expected) and expected not in host.mounted:
             yield expected, why
     if inside(path, "/mnt/pve"):
         # Proxmox mounts the storage NAME on /mnt/pve/NAME; only a plain directory storage may lie there unmounted.
         root = "/".join(path.split("/")[:4])
         plain = any(words.get("type") == "dir" and words.get("path") == root for words in host.storages.values())
-        if not host.is_mounted(root) and not plain:
+        if root not in host.mounted and not plain:
             yield root, "Proxmox mounts its storages there, and has none of that name"
 
 

@@ -13,7 +13,7 @@ from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import podman
 from proxhermes.hermes.files import decoded
 from proxhermes.inventory.models import Agent, Engine
-from proxhermes.plan.engine_model import EnginePlan, change, newer_than
+from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
 
 _FIRST: Final = 13  # Debian's release from which on Podman, its network and its compose do all that is asked of them
@@ -87,7 +87,7 @@ def _state(facts: GuestFacts) -> list[Change]:
     if facts.dpkg_broken:
         changes.append(change("dpkg", "an installation was cut off", "finished", Effect.NONE))
     if facts.podman and not facts.podman.server:
-        changes.append(change("podman", "does not answer", "answers", Effect.NONE))
+        changes.append(change("podman", silent(facts.podman), "answers", Effect.NONE))
     elif facts.podman and not facts.podman.enabled:
         before = "not started at boot"
         changes.append(change("podman.socket, podman-restart.service", before, "started at boot", Effect.NONE))

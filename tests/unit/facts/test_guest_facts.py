@@ -31,7 +31,6 @@ docker.server=26.1.5+dfsg1
 docker.driver=overlay2
 compose.version=2.26.1-4
 image.id=sha256:aa
-container.id=c0ffee
 container.image=sha256:aa
 container.status=running
 container.pid=412
@@ -84,7 +83,7 @@ def test_every_fact_is_read() -> None:
     assert facts.packages == {"curl": "8.14.1-2", "docker.io": "26.1.5+dfsg1-9"}
     assert facts.docker == guest.Docker("26.1.5+dfsg1", "overlay2", "2.26.1-4", True)
     assert facts.container is not None
-    assert (facts.container.id, facts.container.status) == ("c0ffee", "running")
+    assert (facts.container.image, facts.container.status) == ("sha256:aa", "running")
     assert (facts.image_id, facts.compose_hash, facts.health) == ("sha256:aa", "abc", 200)
     assert facts.files["env"] == guest.File(10000, 10000, 0o600, "regular file", b"A=1\n")
     assert facts.content("config") == b""

@@ -77,6 +77,13 @@ def test_a_docker_that_somebody_put_there_by_other_means_is_used(make_agent: Any
     assert plan_engine(make_agent(), guest(os_id="debian", packages={"curl": "8"})) == EnginePlan()
 
 
+@pytest.mark.parametrize(("engine", "name"), [("docker", "docker.service"), ("podman", "podman")])
+def test_an_engine_that_does_not_answer_is_told_with_its_own_words(make_agent: Any, engine: str, name: str) -> None:
+    facts = guest(**{engine: Docker(error="no space left")})
+    changes = plan_engine(make_agent(runtime={"engine": engine}), facts).changes
+    assert [change.before for change in changes if change.subject == name] == ["does not answer: no space left"]
+
+
 @pytest.mark.parametrize(
     ("packages", "missing"),
     [({"docker.io": "26", "curl": "8"}, "docker-compose"), ({"docker-ce": "28", "curl": "8"}, "docker-compose-plugin")],

@@ -20,7 +20,7 @@ from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.model import Effect
 
 LITELLM = Answer(200, json.dumps({"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}]}))
-CONTAINER = DockerContainer("c0ffee", "sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
+CONTAINER = DockerContainer("sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
 FILES = {
     "home:config.yaml": "config",
     "home:.env": "env",
@@ -264,8 +264,9 @@ def test_a_link_in_place_of_a_file_stops_the_run(make_agent: Any, name: str) -> 
         plan(make_agent(), replace(facts, files=files))
 
 
-def test_a_changed_uid_takes_the_folder_along(make_agent: Any) -> None:
-    found = plan(make_agent(hermes={"uid": 1500, "gid": 1500}), settled(make_agent()))
+@pytest.mark.parametrize("ids", [{"uid": 1500, "gid": 1500}, {"gid": 1500}])
+def test_a_changed_uid_or_gid_takes_the_folder_along(make_agent: Any, ids: dict[str, int]) -> None:
+    found = plan(make_agent(hermes=ids), settled(make_agent()))
     assert "/opt/hermes/data: owner" in subjects(found)
     assert found.effect is Effect.RECREATE_SERVICE
 

@@ -35,7 +35,7 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
         "compose": file(compose.render(agent, mtu=None)),
         "layer": file(persistent.environment(agent, API_PORT)),
     }
-    container = DockerContainer("id", "sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's")
+    container = DockerContainer("sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's")
     return GuestFacts(
         "debian", "13", container=container, service=Service("running", facts | known), files=files, image_id="sha256:1"
     )
