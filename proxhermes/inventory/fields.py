@@ -272,7 +272,7 @@ VariableName = Annotated[
 
 Name = Annotated[
     str,
-    Matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a name", "letters, digits and . _ -, the first one a letter or a digit"),
+    Matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a name", "letters, digits and . _ -, the first one no . _ -"),
 ]
 
 
