@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ def servers(smallest: str, *lines: str) -> str:
         ("a: {command: x, timeout: 0}", "timeout"),
         ("a: {command: x, sampling: {log_level: loud}}", "log_level"),
         ("a: {command: x, auth: basic}", "auth"),
+        ("a: {command: [npx, --token, abc]}", "`command: npx`, and the rest in `args: […]`"),
+        ("a: {url: https://x/mcp, transport: sse}", "`hermes.settings.mcp_servers.NAME` in its place"),
     ],
 )
 def test_refused(smallest: str, problems: Any, line: str, words: str) -> None:
@@ -49,6 +52,62 @@ def test_refused(smallest: str, problems: Any, line: str, words: str) -> None:
 def test_two_servers_that_hermes_takes_for_one(smallest: str, problems: Any) -> None:
     (found,) = problems(servers(smallest, "a.b: {command: x}", "a-b: {command: y}"))
     assert "to Hermes, a-b and a.b are both called a_b" in str(found)
+
+
+@pytest.mark.parametrize("place", ["settings", "settings_files", "config_file"])
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ('url: https://x/mcp, headers: {Authorization: "Bearer abc"}', "the header Authorization is a secret, and"),
+        ("command: x, args: [--token, abc]", "the value of --token is a secret, and"),
+        ("url: 'https://x/mcp?api_key=abc'", "`api_key` in the address is a secret, and"),
+        ("command: x, env: {A_TOKEN: abc}", "A_TOKEN is a secret by its name"),
+        ("url: https://x/mcp, oauth: {client_secret: abc}", "client_secret is a secret by its name"),
+    ],
+)
+def test_secrets_are_refused_in_the_settings_too(
+    smallest: str, problems: Any, tmp_path: Path, place: str, server: str, words: str
+) -> None:
+    block = f"mcp_servers: {{a: {{{server}}}}}"
+    (tmp_path / "more.yaml").write_text(f"# more\n{block}\n")
+    written = {"settings": f"{{{block}}}", "settings_files": "[more.yaml]", "config_file": "more.yaml"}[place]
+    (found,) = problems(f"{smallest}    hermes:\n      {place}: {written}\n")
+    file, line = ("inventory.yaml", smallest.count("\n") + 2) if place == "settings" else ("more.yaml", 2)
+    assert (found.file, found.line) == (str(tmp_path / file), line)
+    assert words in found.message
+    assert "abc" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "settings", "key"),
+    [
+        ("a: {command: x}", "a: {url: https://x/}", "url"),
+        ("a: {url: https://x/}", "a: {command: x}", "command"),
+        ("b: {command: x}", "a: {command: x, url: https://x/}", "url"),
+    ],
+)
+def test_a_server_of_both_places_has_one_transport(
+    smallest: str, problems: Any, tmp_path: Path, typed: str, settings: str, key: str
+) -> None:
+    text = (
+        f"{smallest}    hermes:\n      mcp_servers: {{{typed}}}\n      settings:\n        mcp_servers: {{{settings}}}\n"
+    )
+    (found,) = problems(text)
+    line = text.count("\n")
+    other = line - 2 if typed.startswith("a") else line
+    assert (found.line, found.path) == (line, f"agents.118.hermes.settings.mcp_servers.a.{key}")
+    assert f"exactly one transport, and `{'url' if key == 'command' else 'command'}` stands in" in found.message
+    assert f"{tmp_path}/inventory.yaml:{other}" in found.message
+
+
+def test_a_server_of_the_defaults_is_joined_with_the_agents_own(smallest: str, read: Any) -> None:
+    text = smallest.replace(
+        "agents:\n", "defaults: {hermes: {mcp_servers: {files: {command: npx}}, environment: {env: a}}}\nagents:\n"
+    )
+    hermes = read(f"{text}    hermes: {{mcp_servers: {{files: {{env: {{A: b}}}}}}, environment: {{file: b}}}}\n")
+    hermes = hermes.agents[118].hermes
+    assert (hermes.mcp_servers["files"].command, hermes.mcp_servers["files"].env) == ("npx", {"A": "b"})
+    assert hermes.environment == {"env": "a", "file": "b"}
 
 
 def test_what_passes(smallest: str, read: Any) -> None:
