@@ -142,8 +142,8 @@ def plan_all(
     agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, force_documents: bool = False
 ) -> tuple[Change, ...]:
     """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
+    target = Target(agent, gather(agent), force_documents)  # what is missing is told before anything is asked
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    target = Target(agent, gather(agent), force_documents)
     inner = _look_into(target, doors, events) if outer.facts.running else plan_inner(target, None)
     changes = (*outer.changes, *inner.changes)
     left_alone = [change for change in changes if change.blocked]

@@ -27,15 +27,17 @@ def inventory() -> None:
 def check(click_context: click.Context, context: Context) -> None:
     """Read the inventory and tell what it says, or every mistake in it.
 
-    Nothing is contacted, and no secret is looked up. Exit code 0, or 2 if there is a mistake.
+    Nothing is contacted, and no secret is looked up; files that it names by their path are looked at. Exit code 0, or 2
+    if there is a mistake.
     """
     from proxhermes.cli.display import label
+    from proxhermes.hermes import local_files
     from proxhermes.inventory import load
     from proxhermes.inventory.problems import InventoryError
 
     path = context.inventory_path
     try:
-        read = load(path, os.environ)
+        read = load(path, os.environ, files=local_files.check)
     except InventoryError as error:
         if not context.json:
             raise

@@ -48,7 +48,7 @@ def given(agent: Agent) -> tuple[Given, ...]:
         workplace.find(agent)
     found += _files("home", agent.hermes.home_files, f"{at}.home_files")
     for name, plugin in agent.hermes.plugins.items():
-        found += _plugin(name, plugin, f"{at}.plugins.{name}.path")
+        found += plugin_files(name, plugin, f"{at}.plugins.{name}.path")
     return tuple(found)
 
 
@@ -66,7 +66,8 @@ def _files(place: Literal["workspace", "home"], files: Mapping[str, Document], o
         yield Given(place, path, content, mode, effective=place != "home" or path.split("/")[0] != HOOKS)
 
 
-def _plugin(name: str, plugin: Plugin, option: str) -> Iterator[Given]:
+def plugin_files(name: str, plugin: Plugin, option: str) -> tuple[Given, ...]:
+    """All files of a plugin. option: its key, for messages. Raises UsageError for what is none."""
     files = {
         str(PurePosixPath(file.written).relative_to(plugin.path.written)): file for file in plugin.path.walk(option)
     }
@@ -77,8 +78,15 @@ def _plugin(name: str, plugin: Plugin, option: str) -> Iterator[Given]:
         raise UsageError(
             f"{option}: {plugin.path.path} has no {' and no '.join(missing)}", hint="it is no plugin of Hermes"
         )
-    for path, file in files.items():
-        if re.search(r"[\x00-\x1f\x7f]", path):
-            raise UsageError(f"{option}: {path!r} is a name with a control character in it")
-        mode = 0o750 if file.executable else 0o640
-        yield Given("home", f"{PLUGINS}/{name}/{path}", file.read(option), mode, effective=not plugin.enabled)
+    if odd := next((path for path in files if re.search(r"[\x00-\x1f\x7f]", path)), None):
+        raise UsageError(f"{option}: {odd!r} is a name with a control character in it")
+    return tuple(
+        Given(
+            "home",
+            f"{PLUGINS}/{name}/{path}",
+            file.read(option),
+            0o750 if file.executable else 0o640,
+            effective=not plugin.enabled,
+        )
+        for path, file in files.items()
+    )

@@ -112,6 +112,13 @@ def _declared(agent: Agent, *, reveal: bool) -> Iterator[_Line]:
         yield _Line(name, _value(reference, reveal=reveal, lines=True), "hermes.secrets", hidden=True)
 
 
+def read_file(agent: Agent, index: int, known: dict[str, str]) -> None:
+    """Look into one of `hermes.environment_files`: what it says is put into `known`. Raises what `environment` does."""
+    for line in _in_file(agent, index, agent.hermes.environment_files[index], known):
+        _check(agent, line)
+        known[line.name] = line.value
+
+
 def _value(reference: SecretRef, *, reveal: bool, lines: bool = False) -> str:
     return reference.resolve(lines=lines).reveal() if reveal else MASK
 

@@ -65,15 +65,15 @@ def _seeds(agent: Agent) -> Iterator[Seed]:
     """Names as in Hermes 0.19: hermes_cli/auth.py, tools/mcp_oauth.py (HermesTokenStorage)."""
     hermes, at = agent.hermes, f"agents.{agent.vmid}.hermes"
     if hermes.auth_file is not None:
-        yield Seed(AUTH, _logins(hermes.auth_file, f"{at}.auth_file"), hermes.auth_file_force_overwrite)
+        yield Seed(AUTH, logins(hermes.auth_file, f"{at}.auth_file"), hermes.auth_file_force_overwrite)
     for name, login in hermes.mcp_tokens.items():
         file = f"{TOKENS}/{token_name(name)}"
-        yield Seed(f"{file}.json", _logins(login.token, f"{at}.mcp_tokens.{name}.token"))
+        yield Seed(f"{file}.json", logins(login.token, f"{at}.mcp_tokens.{name}.token"))
         if login.client is not None:
-            yield Seed(f"{file}.client.json", _logins(login.client, f"{at}.mcp_tokens.{name}.client"))
+            yield Seed(f"{file}.client.json", logins(login.client, f"{at}.mcp_tokens.{name}.client"))
 
 
-def _logins(reference: SecretFile, option: str) -> bytes:
+def logins(reference: SecretFile, option: str) -> bytes:
     """The JSON object behind `reference`; the secrets in it are masked from now on. Raises UsageError for another."""
     text = reference.resolve(lines=True).reveal()
     try:

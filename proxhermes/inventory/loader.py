@@ -42,16 +42,22 @@ def find(option: Path | None, environ: Mapping[str, str]) -> Path:
     )
 
 
-def load(path: Path, environ: Mapping[str, str], *, ask: Callable[[str], str] = from_prompt) -> Inventory:
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    ask: Callable[[str], str] = from_prompt,
+    files: Callable[[Agent, Tree, Report], None] | None = None,
+) -> Inventory:
     """The inventory in `path`, resolved and checked; `environ` fills in what its single node leaves out.
 
-    ask: has the operator type a secret that is `{prompt: …}`. Secrets stay references: none is looked up here. Raises
-    InventoryError with every mistake.
+    ask: has the operator type a secret that is `{prompt: …}`. files: looks at the files that an agent names, with its
+    tree. Secrets stay references: none is looked up here. Raises InventoryError with every mistake.
     """
     report = Report(str(path))
     tree = _parse(path, report)
     source = SecretSource(path.absolute().parent, environ, ask)
-    inventory = _resolve(path, tree, report, source) if tree else None
+    inventory = _resolve(path, tree, report, source, files) if tree else None
     if report.problems or inventory is None:
         raise InventoryError(path, sorted(report.problems))
     return inventory
@@ -77,7 +83,13 @@ def _parse(path: Path, report: Report) -> Tree | None:
     return read(text, report)
 
 
-def _resolve(path: Path, tree: Tree, report: Report, source: SecretSource) -> Inventory | None:
+def _resolve(
+    path: Path,
+    tree: Tree,
+    report: Report,
+    source: SecretSource,
+    files_of: Callable[[Agent, Tree, Report], None] | None,
+) -> Inventory | None:
     if not isinstance(tree.value, dict):
         report.add(tree.spot, f"{tree.kind} stands here instead of a block of keys", ", ".join(Document.model_fields))
         return None
@@ -94,6 +106,8 @@ def _resolve(path: Path, tree: Tree, report: Report, source: SecretSource) -> In
     resolved_agents = _agents(agents, beneath, report, source)
     for vmid, agent in resolved_agents.items():
         agent.hermes.place_settings(places(agents[str(vmid)], configs.get(str(vmid)), report))
+        if files_of is not None:
+            files_of(agent, agents[str(vmid)], report)
     return Inventory(path, resolved_nodes, resolved_agents, tuple(sorted(report.warnings)))
 
 
