@@ -11,26 +11,22 @@ from typing import Any
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, GuestFacts, Place
-from proxhermes.hermes.files import decoded
+from proxhermes.hermes import compose, layout
 from proxhermes.hermes.merge import leaves
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer, worst
-
-from proxhermes.hermes import compose, layout
-
-Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
-"""Changes, files for the bundle, notes."""
+from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
+from proxhermes.plan.model import Change, Effect, worst
 
 
-def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> Found:
+def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
     refuse_foreign(agent, facts.container)
     refuse_missing(agent, facts)
     text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
     changes, content = compose_file(facts, text)
     changes += _container(agent, facts, max(so_far, worst(changes)))
-    return tuple(changes), {} if content is None else {compose.NAME: content}, ()
+    return ServicePlan(tuple(changes), {} if content is None else {compose.NAME: content})
 
 
 def refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:
@@ -60,17 +56,17 @@ def compose_file(
     """The changes of compose.yaml, each with `effect`, and its new content if it has to be written."""
     content = facts.readable("compose", compose.NAME)
     if content is None:
-        return [_change(compose.NAME, None, "written", effect)], text.encode()
+        return [change(compose.NAME, None, "written", effect)], text.encode()
     if content.decode() == text:
         return [], None
     before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
     changes = [
-        _change(f"{compose.NAME}: {path}", before.get(path), after.get(path), effect)
+        change(f"{compose.NAME}: {path}", before.get(path), after.get(path), effect)
         for path in dict.fromkeys([*after, *before])
         if before.get(path) != after.get(path)
     ]
     if not changes:
-        changes.append(_change(compose.NAME, "written by another version", "the same, written anew", Effect.NONE))
+        changes.append(change(compose.NAME, "written by another version", "the same, written anew", Effect.NONE))
     return changes, text.encode()
 
 
@@ -94,31 +90,19 @@ def _volume(volume: dict[str, Any]) -> str:
 
 def _container(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
     """What is different about the running container itself, where the files do not say it already."""
-    changes: list[Change] = []
-    folder = facts.files.get("data")
-    if folder and folder.uid != agent.hermes.uid:
-        subject = f"{layout.home(agent)}: owner"
-        changes.append(_change(subject, str(folder.uid), str(agent.hermes.uid), Effect.RECREATE_SERVICE))
+    changes = owner_changed(agent, facts, Effect.RECREATE_SERVICE)
     subject = f"container {layout.CONTAINER}"
     container = facts.container
     if container is None:
         pull = "" if facts.image_id else " (pulled)"
-        return [*changes, _change(subject, None, f"{compose.contained(agent).image}{pull}", Effect.RECREATE_SERVICE)]
+        return [*changes, change(subject, None, f"{compose.contained(agent).image}{pull}", Effect.RECREATE_SERVICE)]
     if container.status != "running":
-        changes.append(_change(subject, container.status, "running", Effect.RESTART_SERVICE))
+        changes.append(change(subject, container.status, "running", Effect.RESTART_SERVICE))
     if so_far < Effect.RECREATE_SERVICE:
         if facts.compose_hash and facts.compose_hash != container.hash:
             before = "made from an older compose.yaml"
-            changes.append(_change(subject, before, "made anew", Effect.RECREATE_SERVICE))
+            changes.append(change(subject, before, "made anew", Effect.RECREATE_SERVICE))
         elif facts.image_id and facts.image_id != container.image:
             old, new = (each.removeprefix("sha256:")[:12] for each in (container.image, facts.image_id))
-            changes.append(_change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
-    pending = decoded(facts.content("pending") or b"", "pending").strip()
-    if pending and not changes and so_far < Effect.RESTART_SERVICE:
-        effect = Effect.RECREATE_SERVICE if pending == "up" else Effect.RESTART_SERVICE
-        changes.append(_change(subject, "not up since the last change", "running", effect))
-    return changes
-
-
-def _change(subject: str, before: str | None, after: str | None, effect: Effect) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
+            changes.append(change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
+    return changes + unfinished(facts, subject, changes, so_far, up=Effect.RECREATE_SERVICE)

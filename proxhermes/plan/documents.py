@@ -17,7 +17,8 @@ from proxhermes.hermes import documents, labels, layout, modes
 from proxhermes.hermes.documents import Given
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.entries import ABSENT, Entry
-from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.plan.hermes_model import change
+from proxhermes.plan.model import Change, Effect
 
 FORCE: Final = "--force-documents"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([^\x00-\x1f\x7f]+)")
@@ -87,20 +88,20 @@ def _one(
     effect = Effect.NONE if file.effective else Effect.RESTART_SERVICE
     after = f"{len(file.content)} bytes, {file.sha256[:12]}"
     if seen is None:
-        return _change(path, None, after, effect), Entry(path, "file", file.mode, "agent", file.content, ABSENT)
+        return change(path, None, after, effect), Entry(path, "file", file.mode, "agent", file.content, ABSENT)
     if seen.sha256 is None:
-        return _change(path, seen.kind, after, effect, f"this is a {seen.kind}, no plain file"), None
+        return change(path, seen.kind, after, effect, f"this is a {seen.kind}, no plain file"), None
     if seen.sha256 == file.sha256:
         if seen.mode == file.mode:
             return None, None
-        return _change(path, f"mode {seen.mode:04o}", f"mode {file.mode:04o}", Effect.NONE), Entry(
+        return change(path, f"mode {seen.mode:04o}", f"mode {file.mode:04o}", Effect.NONE), Entry(
             path, "mode", file.mode
         )
     entry = Entry(path, "file", file.mode, "agent", file.content, seen.sha256)
     if force or seen.sha256 == last:
-        return _change(path, seen.sha256[:12], after, effect), entry
+        return change(path, seen.sha256[:12], after, effect), entry
     why = "the agent changed it since it was installed" if last else "it was there before proxhermes"
-    return _change(path, seen.sha256[:12], after, effect, f"{why}; {FORCE} replaces it"), None
+    return change(path, seen.sha256[:12], after, effect, f"{why}; {FORCE} replaces it"), None
 
 
 def _foreign(
@@ -110,13 +111,13 @@ def _foreign(
     if seen is None or of_the_agent(agent, seen, home) or not seen.kind.startswith("regular file"):
         return None, None
     after = f"{agent.hermes.uid}:{agent.hermes.gid} {file.mode:04o}"
-    return _change(path, f"{seen.uid}:{seen.gid} {seen.mode:04o}", after, Effect.NONE), Entry(path, "mode", file.mode)
+    return change(path, f"{seen.uid}:{seen.gid} {seen.mode:04o}", after, Effect.NONE), Entry(path, "mode", file.mode)
 
 
 def of_the_agent(agent: Agent, seen: Seen, home: Seen | None) -> bool:
     """Whether it is the agent's, or becomes so along with its home."""
     owners = {(agent.hermes.uid, agent.hermes.gid)}
-    if home is not None and home.uid != agent.hermes.uid:
+    if home is not None:
         owners.add((home.uid, home.gid))
     return (seen.uid, seen.gid) in owners
 
@@ -139,7 +140,7 @@ def _undeclared(
             )
             continue
         effect = Effect.RESTART_SERVICE if _code(label) else Effect.NONE
-        changes.append(_change(path, sha256[:12], None, effect))
+        changes.append(change(path, sha256[:12], None, effect))
         entries.append(Entry(path, "gone", expected=sha256))
         folders |= dict.fromkeys(_parents(agent, label))
     deepest = sorted(folders, key=lambda folder: -folder.count("/"))
@@ -165,7 +166,3 @@ def _parents(agent: Agent, label: str) -> list[str]:
     if not label.startswith((labels.HOME, labels.WORKSPACE, labels.USER_HOME)):
         return []  # how deep it was is not remembered, and somebody else's folder may lie above it
     return [str(parent) for parent in PurePosixPath(label).parents if str(parent) not in (".", *known)]
-
-
-def _change(path: str, before: str | None, after: str | None, effect: Effect, blocked: str | None = None) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, path, before, after, effect, blocked=blocked)

@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Final
 
+from proxhermes.errors import Refused
+from proxhermes.hermes import config, env, labels, layout, masks, modes, settings, variables
 from proxhermes.hermes.environment import API_KEY, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
-from proxhermes.hermes.merge import ABSENT, Difference
+from proxhermes.hermes.merge import ABSENT, Difference, Path
+from proxhermes.inventory.secrets import MASK
+from proxhermes.plan import documents
 from proxhermes.plan.entries import ABSENT as NOTHING
 from proxhermes.plan.entries import Entry, sha256
-from proxhermes.plan.model import Change, Door, Effect, Layer, pending
-
-from proxhermes.hermes import config, env, labels, layout, modes, settings, variables
-from proxhermes.plan import documents
+from proxhermes.plan.hermes_model import change
+from proxhermes.plan.model import Change, Effect, pending
 
 if TYPE_CHECKING:
     from proxhermes.facts.guest import GuestFacts
+    from proxhermes.facts.tree import Seen
     from proxhermes.hermes.wanted import Wanted
     from proxhermes.inventory.models import Agent
 
-_SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|key)$", re.IGNORECASE)
-_REFERENCE: Final = re.compile(r"\$\{\w+\}")
 _LEFT: Final = re.compile(r"(?:.*[/:])?\.proxhermes\.[A-Za-z0-9]{6}")
 """A file that `guest-files-write.sh` did not get to give its name."""
 
@@ -38,13 +39,6 @@ _LEFT: Final = re.compile(r"(?:.*[/:])?\.proxhermes\.[A-Za-z0-9]{6}")
 class FilesPlan:
     """What is to be done, in this order, and what the operator should know besides."""
 
-    changes: tuple[Change, ...] = ()
-    entries: tuple[Entry, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
     changes: tuple[Change, ...] = ()
     entries: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
@@ -81,44 +75,44 @@ def plan_files(
     known = {label: hashed for label, hashed in last.items() if not _is_seed(label)}
     given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
     seeds, sown = _seeds(agent, wanted, facts, last)
-    parts = (config_part, variables_part, _Part(given.changes, given.entries, given.notes), seeds)
+    parts = (config_part, variables_part, FilesPlan(given.changes, given.entries, given.notes), seeds)
     changes = [change for part in parts for change in part.changes]
     entries = [entry for part in parts for entry in part.entries]
-    folders, rights = _rights(agent, wanted, facts, {entry.path for entry in entries if entry.kind == "file"})
+    folders, rights = _rights(agent, facts, {entry.path for entry in entries if entry.kind == "file"})
     changes = [*folders.changes, *changes, *rights.changes]
     _writable(agent, facts, entries, {entry.path for entry in rights.entries})
     entries = [*folders.entries, *rights.entries, *entries]
     remembered = _remembered(agent, wanted, facts, {**given.installed, **sown})
     if remembered and not pending(changes):  # else it goes along with what it is about
-        changes.append(_change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
+        changes.append(change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
     notes = [note for part in parts for note in part.notes]
     return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes))
 
 
-def _config(agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None) -> _Part:
+def _config(agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None) -> FilesPlan:
     """config.yaml."""
     content = _content(facts, "config", config.NAME)
     if wanted.config_text is not None:
         if content == wanted.config_text.encode():
-            return _Part()
+            return FilesPlan()
         after = f"{agent.hermes.config_file}, as it is"
-        change = _change(config.NAME, "another" if content else None, after, Effect.RESTART_SERVICE)
-        return _Part((change,), (_written(agent, "home:config.yaml", wanted.config_text.encode(), content),))
+        changed = change(config.NAME, "another" if content else None, after, Effect.RESTART_SERVICE)
+        return FilesPlan((changed,), (_written(agent, "home:config.yaml", wanted.config_text.encode(), content),))
     text = None if content is None else decoded(content, config.NAME)
     tree = settings.with_context(wanted.settings, context_length)
-    defaults = settings.defaults(agent, new=not (text or "").strip())
+    defaults = settings.defaults(agent, new=config.is_new(text))
     last, notes = _last_settings(facts)
     update = config.update(text, tree, last=last, defaults=defaults)
     changes = tuple(
-        _change(f"{config.NAME}: {'.'.join(found.path)}", *_shown(found), Effect.RESTART_SERVICE)
+        change(f"{config.NAME}: {_path(found.path)}", *_shown(found), Effect.RESTART_SERVICE)
         for found in update.differences
     )
     notes += [
-        f"{config.NAME}: {'.'.join(path)} is no longer in the inventory, but was changed since: it stays"
+        f"{config.NAME}: {_path(path)} is no longer in the inventory, but was changed since: it stays"
         for path in update.kept
     ]
     entries = (_written(agent, "home:config.yaml", update.text.encode(), content),) if changes else ()
-    return _Part(changes, entries, tuple(notes))
+    return FilesPlan(changes, entries, tuple(notes))
 
 
 def _last_settings(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:
@@ -132,7 +126,7 @@ def _last_settings(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]
         return None, [".proxhermes/config.yaml cannot be read: keys that left the inventory are not taken out"]
 
 
-def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tuple[_Part, set[str]]:
+def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tuple[FilesPlan, set[str]]:
     """.env, and the names that it has then."""
     content = _content(facts, "env", ".env")
     text = decoded(content or b"", ".env")
@@ -146,15 +140,17 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
     changes: list[Change] = []
     for name in (*update.added, *update.changed, *update.gone):
         before, after = existing.get(name), lines.get(name)
-        if name in hidden or name not in lines or _SECRET_KEY.search(name):
+        if name in hidden or name not in lines or masks.hides(name):
             before, after = before and "(hidden)", after and "(hidden, new)" if name in update.changed else "(hidden)"
             after = None if name in update.gone else after
-        changes.append(_change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
+        else:
+            before, after = masks.masked(before), masks.masked(after)
+        changes.append(change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
     entry = _written(agent, "home:.env", update.text.encode(), content)
     # Told when the line is written, not by every run from then on.
     notes = tuple(f".env: {duplicate}" for duplicate in wanted.environment.duplicates) if changes else ()
     names = {*existing, *lines} - {*update.gone}
-    return _Part(tuple(changes), (entry,) if changes or content is None else (), notes), names
+    return FilesPlan(tuple(changes), (entry,) if changes or content is None else (), notes), names
 
 
 def _defined(agent: Agent, wanted: Wanted, names: set[str]) -> None:
@@ -168,7 +164,9 @@ def _is_seed(label: str) -> bool:
     return label == "home:auth.json" or label.startswith(f"{modes.TOKENS}/")
 
 
-def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, str]) -> tuple[_Part, dict[str, str]]:
+def _seeds(
+    agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, str]
+) -> tuple[FilesPlan, dict[str, str]]:
     """Files to begin with: put there where none is, or where they are to give way, once for each content.
 
     Returns what was put last as well, also of those that are no longer declared: label -> sha256.
@@ -187,22 +185,24 @@ def _seeds(agent: Agent, wanted: Wanted, facts: GuestFacts, last: Mapping[str, s
         # A server that was refused without its token is asked again when the gateway starts.
         token = label.startswith(f"{modes.TOKENS}/")
         effect = Effect.RESTART_SERVICE if token else Effect.NONE
-        changes.append(_change(path, "(hidden)" if seen else None, "(hidden, new)" if seen else "(hidden)", effect))
+        changes.append(change(path, "(hidden)" if seen else None, "(hidden, new)" if seen else "(hidden)", effect))
         if token and modes.TOKENS not in facts.tree:
             entries.append(Entry(labels.path(layout.of(agent), modes.TOKENS), "folder", modes.PRIVATE))
         expected = (seen.sha256 if seen else None) or NOTHING
         entries.append(Entry(path, "file", modes.SECRET, "agent", seed.content, expected))
         sown[label] = after
-    return _Part(tuple(changes), tuple(dict.fromkeys(entries))), sown
+    return FilesPlan(tuple(changes), tuple(dict.fromkeys(entries))), sown
 
 
-def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) -> tuple[_Part, _Part]:
+def _rights(agent: Agent, facts: GuestFacts, written: set[str]) -> tuple[FilesPlan, FilesPlan]:
     """Folders that are missing; and owners and modes of what is there, save of the files that are written anyway."""
     place = layout.of(agent)
     made = [rule for rule in modes.table(agent) if rule.made and rule.label not in facts.tree]
-    entries = tuple(Entry(labels.path(place, rule.label), "folder", rule.mode) for rule in made)
+    entries = tuple(
+        Entry(labels.path(place, rule.label), "workplace" if rule.found else "folder", rule.mode) for rule in made
+    )
     names = ", ".join(entry.path.removeprefix(f"{place.home}/") for entry in entries)
-    folders = _Part((_change("folders", None, f"{names} (0750)"),) if made else (), entries)
+    folders = FilesPlan((change("folders", None, f"{names} (0750)"),) if made else (), entries)
     changes: list[Change] = []
     wrong: list[Entry] = []
     for rule in modes.table(agent):
@@ -211,24 +211,38 @@ def _rights(agent: Agent, wanted: Wanted, facts: GuestFacts, written: set[str]) 
             continue
         if seen.folder != (rule.kind == "folder"):
             raise UnusableFile(path, f"this is a {seen.kind}, not a {rule.kind}")
+        if rule.found:
+            _refuse_closed(agent, path, seen)
+            continue
         mine = documents.of_the_agent(agent, seen, facts.tree.get(labels.HOME))
         if rule.allows(seen.mode) and mine:
             continue
         mode = seen.mode if rule.allows(seen.mode) else rule.mode
         before, after = f"{seen.uid}:{seen.gid} {seen.mode:04o}", f"{agent.hermes.uid}:{agent.hermes.gid} {mode:04o}"
-        changes.append(_change(path, before, after))
+        changes.append(change(path, before, after))
         wrong.append(Entry(path, "mode", mode))
     for label in facts.tree:
         if _LEFT.fullmatch(label):
-            changes.append(_change(labels.path(place, label), "left by a run that was cut off", None))
+            changes.append(change(labels.path(place, label), "left by a run that was cut off", None))
             wrong.append(Entry(labels.path(place, label), "gone", expected=facts.tree[label].sha256 or "other"))
-    return folders, _Part(tuple(changes), tuple(wrong))
+    return folders, FilesPlan(tuple(changes), tuple(wrong))
+
+
+def _refuse_closed(agent: Agent, path: str, seen: Seen) -> None:
+    """A folder that was there before is not taken from whom it belongs to."""
+    if not seen.writable:
+        raise Refused(
+            f"hermes.working_directory: {path} is there already in CT {agent.vmid}, belongs to {seen.uid}:{seen.gid} "
+            f"({seen.mode:04o}), and the agent may not write in it",
+            hint=f"another folder; or in the guest, chown {agent.hermes.uid}:{agent.hermes.gid} {path}",
+        )
 
 
 def _writable(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], put_right: set[str]) -> None:
     """Refuse, before anything is changed, to write where the agent itself may not: behind a link, for one."""
     place, home = layout.of(agent), facts.tree.get(labels.HOME)
-    if home is not None and home.uid != agent.hermes.uid:  # it changes hands first, with all that is in it
+    ids = agent.hermes.uid, agent.hermes.gid
+    if home is not None and (home.uid, home.gid) != ids:  # it changes hands first, with all that is in it
         return
     for entry in entries:
         seen = facts.tree.get(labels.label(place, entry.path))
@@ -275,17 +289,17 @@ def _written(agent: Agent, label: str, content: bytes, before: bytes | None) -> 
 
 
 def _shown(found: Difference) -> tuple[str | None, str | None]:
-    """Both values as text; one that looks like a secret and is no reference is not shown."""
+    """Both values as text; a secret that others wrote is not shown."""
 
     def text(value: Any) -> str | None:
         if value is ABSENT:
             return None
-        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        hide = _SECRET_KEY.search(found.path[-1]) and written and not _REFERENCE.fullmatch(written)
-        return "(hidden)" if hide else written
+        shown = masks.masked(value, *found.path)
+        written = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=str)
+        return "(hidden)" if shown == MASK else written
 
     return text(found.before), text(found.after)
 
 
-def _change(subject: str, before: str | None, after: str | None, effect: Effect = Effect.NONE) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
+def _path(path: Path) -> str:
+    return ".".join(map(str, path))

@@ -7,14 +7,12 @@ from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.hermes import layout, unit
 from proxhermes.hermes.files import decoded
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer, worst
+from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
+from proxhermes.plan.model import Change, Effect, worst
 from proxhermes.plan.package import plan_package
 
-Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
-"""Changes, files for the bundle, notes."""
 
-
-def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> Found:
+def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> ServicePlan:
     """What is different about the service. Raises Refused for a unit, a user or a command that are not ours."""
     changes, files, notes = plan_package(agent, facts, wheel)
     changes += _user(agent, facts)
@@ -25,7 +23,7 @@ def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | 
             files[name] = text.encode()
     changes += _command_gone(agent, facts)
     changes += _service(agent, facts, max(so_far, worst(changes)))
-    return tuple(changes), files, tuple(notes)
+    return ServicePlan(tuple(changes), files, tuple(notes))
 
 
 def _texts(agent: Agent) -> list[tuple[str, str, str, Effect]]:
@@ -44,19 +42,19 @@ def _file(agent: Agent, facts: GuestFacts, name: str, path: str, text: str, effe
     """The changes of one file, by its lines where it is the unit."""
     file = facts.files.get(name)
     if file is None:
-        return [_change(path, None, "written", effect)]
+        return [change(path, None, "written", effect)]
     before = _ours(agent, file, path)
     if before == text:
         return []
     if name != "unit":
-        return [_change(path, "another one", "written", effect)]
+        return [change(path, "another one", "written", effect)]
     old, new = _settings(before), _settings(text)
     lines = [
-        _change(f"{layout.UNIT}: {key}", old.get(key), new.get(key), effect)
+        change(f"{layout.UNIT}: {key}", old.get(key), new.get(key), effect)
         for key in dict.fromkeys([*new, *old])
         if old.get(key) != new.get(key)
     ]
-    return lines or [_change(f"{layout.UNIT}: remarks", "older", "brought up to date", Effect.NONE)]
+    return lines or [change(f"{layout.UNIT}: remarks", "older", "brought up to date", Effect.NONE)]
 
 
 def _ours(agent: Agent, file: File, path: str) -> str:
@@ -88,7 +86,7 @@ def _command_gone(agent: Agent, facts: GuestFacts) -> list[Change]:
     file = facts.files.get("command")
     if unit.native(agent).add_to_path or file is None or unit.MARK not in decoded(file.content or b"", unit.COMMAND):
         return []
-    return [_change(unit.COMMAND, "there", None, Effect.NONE)]
+    return [change(unit.COMMAND, "there", None, Effect.NONE)]
 
 
 def _user(agent: Agent, facts: GuestFacts) -> list[Change]:
@@ -96,7 +94,7 @@ def _user(agent: Agent, facts: GuestFacts) -> list[Change]:
     runtime, known = unit.native(agent), facts.service.facts
     wanted = {"user": (runtime.user, agent.hermes.uid), "group": (runtime.group, agent.hermes.gid)}
     return [
-        _change(f"{kind} {name}", known.get(kind) or None, str(number), Effect.RECREATE_SERVICE)
+        change(f"{kind} {name}", known.get(kind) or None, str(number), Effect.RECREATE_SERVICE)
         for kind, (name, number) in wanted.items()
         if known.get(kind, "") != str(number)
     ]
@@ -104,24 +102,12 @@ def _user(agent: Agent, facts: GuestFacts) -> list[Change]:
 
 def _service(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
     """What is different about the running service itself, where the files do not say it already."""
-    changes: list[Change] = []
+    changes = owner_changed(agent, facts, Effect.RECREATE_SERVICE)
     known, status, subject = facts.service.facts, facts.service.status, layout.UNIT
-    folder = facts.files.get("data")
-    if folder and folder.uid != agent.hermes.uid:
-        changes.append(
-            _change(f"{layout.home(agent)}: owner", str(folder.uid), str(agent.hermes.uid), Effect.RECREATE_SERVICE)
-        )
     if status not in ("running", "starting"):
-        changes.append(_change(subject, status if status != "nothing" else None, "running", Effect.RESTART_SERVICE))
+        changes.append(change(subject, status if status != "nothing" else None, "running", Effect.RESTART_SERVICE))
     if status != "nothing" and known.get("enabled") != "enabled":
-        changes.append(_change(subject, "not started at boot", "started at boot", Effect.RESTART_SERVICE))
+        changes.append(change(subject, "not started at boot", "started at boot", Effect.RESTART_SERVICE))
     if known.get("stale") == "yes" and so_far < Effect.RESTART_SERVICE:
-        changes.append(_change(subject, "made from an older unit", "restarted", Effect.RESTART_SERVICE))
-    pending = decoded(facts.content("pending") or b"", "pending").strip()
-    if pending and not changes and so_far < Effect.RESTART_SERVICE:
-        changes.append(_change(subject, "not up since the last change", "running", Effect.RESTART_SERVICE))
-    return changes
-
-
-def _change(subject: str, before: str | None, after: str | None, effect: Effect) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)
+        changes.append(change(subject, "made from an older unit", "restarted", Effect.RESTART_SERVICE))
+    return changes + unfinished(facts, subject, changes, so_far)

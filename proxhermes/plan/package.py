@@ -10,7 +10,8 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import package
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.plan.hermes_model import change
+from proxhermes.plan.model import Change, Effect
 
 _SUBJECT = "package"
 
@@ -35,17 +36,13 @@ def plan_package(
                 raise Refused(f"{url} does not answer in CT {agent.vmid}: {error}", hint="runtime.package.git")
             notes.append(f"{url} does not answer ({error}); the agent stays at {commit[:12]}")
         elif "git_commit" not in known and not commit:  # there is no git in the guest yet
-            return [_change(current, f"{ref} of {url}")], {}, notes
+            return [change(_SUBJECT, current, f"{ref} of {url}", Effect.RESTART_SERVICE)], {}, notes
     wanted = package.recipe(agent, wheel=wheel, commit=commit, system=f"{facts.os_id} {facts.os_version}")
     if wanted.id == current:
         return [], {}, notes
-    return [_change(current, wanted.id)], wanted.files, notes
+    return [change(_SUBJECT, current, wanted.id, Effect.RESTART_SERVICE)], wanted.files, notes
 
 
 def _recorded(known: object) -> tuple[str | None, str | None]:
     """Of which repository and ref the current version is."""
     return (known.get("package_subject"), known.get("package_ref")) if isinstance(known, dict) else (None, None)
-
-
-def _change(before: str | None, after: str) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, _SUBJECT, before, after, Effect.RESTART_SERVICE)

@@ -9,24 +9,21 @@ import shlex
 from typing import Final
 
 from proxhermes.facts.guest import GuestFacts
+from proxhermes.hermes import compose, layout, persistent
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
-from proxhermes.plan.model import Change, Door, Effect, Layer, worst
-from proxhermes.plan.package import plan_package
-
-from proxhermes.hermes import compose, layout, persistent
 from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
-
-Found = tuple[tuple[Change, ...], dict[str, bytes], tuple[str, ...]]
-"""Changes, files for the bundle, notes."""
+from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
+from proxhermes.plan.model import Change, Effect, worst
+from proxhermes.plan.package import plan_package
 
 _SHOWN: Final = 12
 _SUBJECT: Final = f"container {layout.CONTAINER}"
 
 
-def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> Found:
+def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> ServicePlan:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
     refuse_foreign(agent, facts.container)
     refuse_missing(agent, facts)
@@ -46,7 +43,7 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: byte
         files[compose.NAME] = text
     found, lost = _container(agent, facts, new, max(so_far, worst(changes)))
     changes += found
-    return tuple(changes), files, (*notes, *lost, *_unprovisioned(facts))
+    return ServicePlan(tuple(changes), files, (*notes, *lost, *_unprovisioned(facts)))
 
 
 def identity(agent: Agent) -> str | None:
@@ -64,14 +61,14 @@ def _environment(agent: Agent, facts: GuestFacts) -> tuple[list[Change], bytes |
     text, shown = persistent.environment(agent, api_port(agent)), "layer/environment"
     content = facts.readable("layer", shown)
     if content is None:
-        return [_change(shown, None, "written", Effect.RESTART_SERVICE)], text.encode()
+        return [change(shown, None, "written", Effect.RESTART_SERVICE)], text.encode()
     changes = []
     if facts.service.facts.get("entrypoint") != "same":
-        changes.append(_change("layer/entrypoint", "of another version", "written anew", Effect.RESTART_SERVICE))
+        changes.append(change("layer/entrypoint", "of another version", "written anew", Effect.RESTART_SERVICE))
     before, after = _lines(decoded(content, shown)), _lines(text)
     failed = bool(facts.service.facts.get("provision_failed:"))
     changes += [
-        _change(f"{shown}: {name}", before.get(name), after.get(name), _effect(name, before, after, failed=failed))
+        change(f"{shown}: {name}", before.get(name), after.get(name), _effect(name, before, after, failed=failed))
         for name in dict.fromkeys([*after, *before])
         if before.get(name) != after.get(name)
     ]
@@ -93,23 +90,19 @@ def _lines(text: str) -> dict[str, str]:
 
 def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tuple[list[Change], list[str]]:
     """What is different about the container itself; and, where it is made anew, what that costs."""
-    changes, notes = list[Change](), list[str]()
-    folder, container = facts.files.get("data"), facts.container
-    if folder and folder.uid != agent.hermes.uid:
-        subject = f"{layout.home(agent)}: owner"
-        changes.append(_change(subject, str(folder.uid), str(agent.hermes.uid), Effect.RESTART_SERVICE))
+    changes, notes, container = owner_changed(agent, facts, Effect.RESTART_SERVICE), list[str](), facts.container
     image = persistent.persistent(agent).image
     if container is None:
         pull = "" if facts.image_id else " (pulled)"
-        return [*changes, _change(_SUBJECT, None, f"{image}{pull}", Effect.RECREATE_SERVICE)], notes
+        return [*changes, change(_SUBJECT, None, f"{image}{pull}", Effect.RECREATE_SERVICE)], notes
     if new:
         before = facts.service.facts.get("identity") or "none"
         after = persistent.identity(agent)
         changes.append(
-            _change(f"{_SUBJECT}: identity", before[:_SHOWN], f"{after[:_SHOWN]} (made anew)", Effect.RECREATE_SERVICE)
+            change(f"{_SUBJECT}: identity", before[:_SHOWN], f"{after[:_SHOWN]} (made anew)", Effect.RECREATE_SERVICE)
         )
         changes.append(
-            _change(
+            change(
                 f"{_SUBJECT}: layer", "what the agent installed", f"LOST; begins as {image}", Effect.RECREATE_SERVICE
             )
         )
@@ -119,11 +112,8 @@ def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tu
             f"sudo npm is lost; {kept} (its state, home and workspace) stays"
         )
     elif container.status != "running":
-        changes.append(_change(_SUBJECT, container.status, "running", Effect.RESTART_SERVICE))
-    pending = decoded(facts.content("pending") or b"", "pending").strip()
-    if pending and not changes and so_far < Effect.RESTART_SERVICE:
-        changes.append(_change(_SUBJECT, "not up since the last change", "running", Effect.RESTART_SERVICE))
-    return changes, notes
+        changes.append(change(_SUBJECT, container.status, "running", Effect.RESTART_SERVICE))
+    return changes + unfinished(facts, _SUBJECT, changes, so_far), notes
 
 
 def _unprovisioned(facts: GuestFacts) -> list[str]:
@@ -131,7 +121,3 @@ def _unprovisioned(facts: GuestFacts) -> list[str]:
     return (
         [f"the layer's tools are not all there ({failed.splitlines()[-1]}); each start tries again"] if failed else []
     )
-
-
-def _change(subject: str, before: str | None, after: str | None, effect: Effect) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, subject, before, after, effect)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from proxhermes.facts.guest import GuestFacts, Service
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime, PersistentRuntime
 from proxhermes.plan.compose import plan_compose
-from proxhermes.plan.model import Change, Effect
+from proxhermes.plan.hermes_model import ServicePlan
+from proxhermes.plan.model import Effect
 from proxhermes.plan.move import Move
 from proxhermes.plan.native import plan_native
 from proxhermes.plan.persistent import plan_persistent
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePlan:
-    """What is to be done about the service. files: name in the bundle (compose.yaml, a unit) -> new content."""
-
-    changes: tuple[Change, ...] = ()
-    files: dict[str, bytes] = field(default_factory=dict, repr=False)
-    notes: tuple[str, ...] = ()
 
 
 def plan_service(
@@ -35,7 +27,7 @@ def plan_service(
         gone = {name: file for name, file in facts.files.items() if name not in ("compose", "unit", "layer", "pending")}
         facts = replace(facts, container=None, service=Service(facts=facts.service.facts), files=gone)
     if isinstance(agent.runtime, NativeRuntime):
-        return ServicePlan(*plan_native(agent, facts, so_far, wheel))
+        return plan_native(agent, facts, so_far, wheel)
     if isinstance(agent.runtime, PersistentRuntime):
-        return ServicePlan(*plan_persistent(agent, facts, so_far, wheel))
-    return ServicePlan(*plan_compose(agent, facts, so_far))
+        return plan_persistent(agent, facts, so_far, wheel)
+    return plan_compose(agent, facts, so_far)

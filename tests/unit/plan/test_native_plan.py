@@ -12,6 +12,7 @@ from proxhermes.facts.guest import File, GuestFacts, Service
 from proxhermes.hermes import package, unit
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine_model import EnginePlan
+from proxhermes.plan.hermes_model import ServicePlan
 from proxhermes.plan.model import Effect
 from proxhermes.plan.native import plan_native
 from proxhermes.plan.package import plan_package
@@ -48,27 +49,28 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
 
 
 def changes(agent: Agent, facts: GuestFacts, so_far: Effect = Effect.NONE) -> dict[str, tuple[str | None, str | None]]:
-    return {change.subject: (change.before, change.after) for change in plan_native(agent, facts, so_far, None)[0]}
+    return {change.subject: (change.before, change.after) for change in plan_native(agent, facts, so_far, None).changes}
 
 
 def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
     agent = native(make_agent)
-    assert plan_native(agent, settled(agent), Effect.NONE, None) == ((), {}, ())
+    assert plan_native(agent, settled(agent), Effect.NONE, None) == ServicePlan()
 
 
 def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
     agent = native(make_agent)
-    found, files, _ = plan_native(agent, GuestFacts("debian", "13"), Effect.NONE, None)
-    assert {"unit", "as-agent", "command", package.NAME, package.REQUIREMENTS} == set(files)
-    assert {change.effect for change in found} >= {Effect.RESTART_SERVICE, Effect.RECREATE_SERVICE}
+    found = plan_native(agent, GuestFacts("debian", "13"), Effect.NONE, None)
+    assert {"unit", "as-agent", "command", package.NAME, package.REQUIREMENTS} == set(found.files)
+    assert {change.effect for change in found.changes} >= {Effect.RESTART_SERVICE, Effect.RECREATE_SERVICE}
 
 
 def test_another_version_restarts(make_agent: Any) -> None:
     agent = native(make_agent, package={"pypi": "hermes-agent==0.18.2"})
-    (change,), files, _ = plan_native(agent, settled(agent, package="0.19.0-1"), Effect.NONE, None)
+    found = plan_native(agent, settled(agent, package="0.19.0-1"), Effect.NONE, None)
+    (change,) = found.changes
     assert (change.subject, change.before, change.effect) == ("package", "0.19.0-1", Effect.RESTART_SERVICE)
     assert change.after is not None and change.after.startswith("0.18.2-")
-    assert b"hermes-agent" in files[package.REQUIREMENTS]
+    assert b"hermes-agent" in found.files[package.REQUIREMENTS]
 
 
 def test_another_release_of_the_system_is_another_version(make_agent: Any) -> None:
@@ -87,9 +89,9 @@ def test_a_unit_that_differs_by_its_remarks_alone_restarts_nothing(make_agent: A
     agent = native(make_agent)
     older = settled(agent)
     text = unit.render(agent).replace("# An agent", "# Some agent")
-    found, files, _ = plan_native(agent, replace(older, files={**older.files, "unit": file(text)}), Effect.NONE, None)
-    assert [change.effect for change in found] == [Effect.NONE]
-    assert "unit" in files
+    found = plan_native(agent, replace(older, files={**older.files, "unit": file(text)}), Effect.NONE, None)
+    assert [change.effect for change in found.changes] == [Effect.NONE]
+    assert "unit" in found.files
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Service
 from proxhermes.hermes import compose, package, persistent
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime_rules import API_PORT
+from proxhermes.plan.hermes_model import ServicePlan
 from proxhermes.plan.model import Effect, worst
 from proxhermes.plan.persistent import plan_persistent
 
@@ -42,19 +43,19 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
 
 
 def effect(agent: Agent, facts: GuestFacts) -> Effect:
-    return worst(plan_persistent(agent, facts, Effect.NONE, None)[0])
+    return worst(plan_persistent(agent, facts, Effect.NONE, None).changes)
 
 
 def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
     agent = plain(make_agent)
-    assert plan_persistent(agent, settled(agent), Effect.NONE, None) == ((), {}, ())
+    assert plan_persistent(agent, settled(agent), Effect.NONE, None) == ServicePlan()
 
 
 def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
     agent = plain(make_agent)
-    _, files, notes = plan_persistent(agent, GuestFacts("debian", "13"), Effect.NONE, None)
-    assert {persistent.ENVIRONMENT, compose.NAME, package.NAME, package.REQUIREMENTS} == set(files)
-    assert not notes  # nothing is lost
+    found = plan_persistent(agent, GuestFacts("debian", "13"), Effect.NONE, None)
+    assert {persistent.ENVIRONMENT, compose.NAME, package.NAME, package.REQUIREMENTS} == set(found.files)
+    assert not found.notes  # nothing is lost
 
 
 @pytest.mark.parametrize(
@@ -86,11 +87,11 @@ def test_a_package_that_is_wanted_no_longer_restarts_nothing_unless_it_failed(ma
 
 def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
     before, after = plain(make_agent), plain(make_agent, restart="always")
-    changes, files, _ = plan_persistent(after, settled(before), Effect.NONE, None)
-    assert [(change.subject, change.after, change.effect) for change in changes] == [
+    found = plan_persistent(after, settled(before), Effect.NONE, None)
+    assert [(change.subject, change.after, change.effect) for change in found.changes] == [
         ("compose.yaml: restart", "always", Effect.NONE)
     ]
-    assert compose.NAME in files
+    assert compose.NAME in found.files
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,11 @@ def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
 )
 def test_another_identity_is_another_container_and_the_plan_says_what_is_lost(make_agent: Any, runtime: Any) -> None:
     before, after = plain(make_agent), plain(make_agent, **runtime)
-    changes, files, notes = plan_persistent(after, settled(before), Effect.NONE, None)
-    assert worst(changes) is Effect.RECREATE_SERVICE
-    assert any("LOST" in (change.after or "") for change in changes)
-    assert any("is lost" in note for note in notes)
-    assert persistent.identity(after).encode() in files[compose.NAME]
+    found = plan_persistent(after, settled(before), Effect.NONE, None)
+    assert worst(found.changes) is Effect.RECREATE_SERVICE
+    assert any("LOST" in (change.after or "") for change in found.changes)
+    assert any("is lost" in note for note in found.notes)
+    assert persistent.identity(after).encode() in found.files[compose.NAME]
 
 
 def test_another_mount_is_another_container(make_agent: Any) -> None:
@@ -125,10 +126,8 @@ def test_another_way_to_write_compose_yaml_costs_no_layer(make_agent: Any) -> No
     agent = plain(make_agent)
     facts = settled(agent)
     older = compose.render(agent, mtu=None).replace("init: true", "init: true\n    stop_signal: SIGTERM")
-    changes, files, _ = plan_persistent(
-        agent, replace(facts, files={**facts.files, "compose": file(older)}), Effect.NONE, None
-    )
-    assert {change.effect for change in changes} == {Effect.NONE} and compose.NAME in files
+    found = plan_persistent(agent, replace(facts, files={**facts.files, "compose": file(older)}), Effect.NONE, None)
+    assert {change.effect for change in found.changes} == {Effect.NONE} and compose.NAME in found.files
 
 
 def test_the_inventory_s_order_of_keys_is_no_identity(make_agent: Any) -> None:
@@ -143,7 +142,7 @@ def test_the_inventory_s_order_of_keys_is_no_identity(make_agent: Any) -> None:
 )
 def test_what_is_wrong_is_put_right(make_agent: Any, known: dict[str, str], subject: str) -> None:
     agent = plain(make_agent)
-    (change,) = plan_persistent(agent, settled(agent, **known), Effect.NONE, None)[0]
+    (change,) = plan_persistent(agent, settled(agent, **known), Effect.NONE, None).changes
     assert (change.subject, change.effect) == (subject, Effect.RESTART_SERVICE)
 
 
@@ -165,8 +164,8 @@ def test_a_run_that_was_cut_off_is_made_good(make_agent: Any) -> None:
 def test_tools_that_could_not_be_provisioned_are_told_and_change_nothing(make_agent: Any) -> None:
     agent = plain(make_agent)
     facts = settled(agent, **{"provision_failed:": "...\nE: no network\n"})
-    changes, _, notes = plan_persistent(agent, facts, Effect.NONE, None)
-    assert not changes and "E: no network" in notes[0]
+    found = plan_persistent(agent, facts, Effect.NONE, None)
+    assert not found.changes and "E: no network" in found.notes[0]
 
 
 def test_a_container_of_somebody_else_s_is_refused(make_agent: Any) -> None:
