@@ -57,7 +57,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         f"{LAB}/test_native.py::test_from_git_a_branch_that_moves_is_another_version",
         note="From PyPI, a wheel or git; with `type: docker` it is `runtime.image`.",
     ),
-    _one("user", "runtime.user hermes.uid", _UNIT_TEST),
+    _one("user", "runtime.user hermes.uid", _UNIT_TEST, note="Its name with `type: native`, its number with any."),
     _one("group", "runtime.group hermes.gid", _UNIT_TEST),
     _one("createUser", "runtime.create_user", f"{LAB}/test_native.py::test_a_user_that_is_somebody_elses_is_refused"),
     _one(
@@ -130,7 +130,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "extraPackages", "runtime.extra_packages",
         f"{UNIT}/plan/test_native_plan.py::test_packages_that_are_missing_or_of_another_version_are_installed",
         f"{LAB}/test_native.py::test_from_a_wheel_with_packages_of_ones_own",
-        note="Debian packages.",
+        note="Debian packages. The official image has its own; more of them belong into an image of one's own.",
     ),
     _one(
         "extraPlugins", "hermes.plugins",
@@ -150,11 +150,15 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "restart", "runtime.restart", _UNIT_TEST,
         f"{UNIT}/hermes/test_compose.py::test_restart_and_health_are_as_declared",
     ),
-    _one("restartSec", "runtime.restart_sec", _UNIT_TEST, note="Docker waits longer from one restart to the next."),
+    _one(
+        "restartSec", "runtime.restart_sec", _UNIT_TEST,
+        note="With `type: native`. Docker has no such setting: it waits longer each time.",
+    ),
     _one(
         "addToSystemPackages", "runtime.add_to_path",
         f"{LAB}/test_native.py::test_hermes_is_on_everybodys_path",
-        note="`true` by default, and without the group's write access to the state that the module needs for it.",
+        note="With `type: native`; `true` by default, and without the group's write access to the state that the "
+        "module needs for it.",
     ),
     _one(
         "backend.mode", "hermes.environment", _DASHBOARD, newer=True,
