@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from proxhermes.cli.context import VMID, Command, Context, pass_context
+from proxhermes.cli.context import Command, Context, Vmid, pass_context
 
-_FILES = ("config.yaml", ".env", "compose.yaml", "unit", "daemon.json")
+FILES = ("config.yaml", ".env", "compose.yaml", "unit", "daemon.json")  # hermes.rendering's, which takes long to load
+
+
+class _Agent(Vmid):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in FILES:
+            self.fail(f"the agent comes first: proxhermes render AGENT {value}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _File(click.Choice[str]):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from difflib import get_close_matches
+
+        near = ["unit"] if str(value).endswith(".service") else get_close_matches(str(value), FILES, 1)
+        if value not in FILES and near:
+            self.fail(f"{value!r} is none of the files; did you mean {near[0]!r}?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(cls=Command)
-@click.argument("agent", type=VMID, metavar="AGENT")
-@click.argument("name", type=click.Choice(_FILES), metavar="FILE")
+@click.argument("agent", type=_Agent(), metavar="AGENT")
+@click.argument("name", type=_File(FILES), metavar="FILE")
 @click.option(
     "--existing", type=_file, metavar="PATH", help="Merge into this copy of the file (config.yaml, .env, daemon.json)."
 )
@@ -51,9 +71,6 @@ def render(context: Context, agent: int, name: str, existing: Path | None, last:
     from proxhermes.hermes.files import UnusableFile, decoded
     from proxhermes.hermes.rendering import Source
     from proxhermes.hermes.rendering import render as rendered
-
-    if last is not None and (existing is None or name not in ("config.yaml", ".env")):
-        raise UsageError("--last says what was declared when --existing was written, of config.yaml or .env")
 
     def source(path: Path | None) -> Source | None:
         return None if path is None else Source(str(path), decoded(path.read_bytes(), str(path)))

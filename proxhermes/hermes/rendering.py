@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import compose, config, daemon, env, settings, unit, variables
+from proxhermes.hermes import compose, config, daemon, env, masks, settings, unit, variables
 from proxhermes.hermes.environment import API_KEY, environment, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
-from proxhermes.hermes.merge import leaves
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.secrets import MASK
 
 if TYPE_CHECKING:
     from proxhermes.inventory.models import Agent
-
-_SECRET_KEY: Final = re.compile(r"(token|secret|password|passwd|passphrase|key)$", re.IGNORECASE)
-"""Names under which others may have put a secret: rather one too many than a secret on somebody's screen."""
-_SHORTEST: Final = 4
-"""Letters of a secret that is masked wherever it stands: a shorter one would take half of the file along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,11 @@ def render(
     """
     renderer, merges = KINDS[name]
     if existing is not None and not merges:
-        raise UsageError(f"{name} is written as a whole: there is nothing to merge", hint=f"without --existing: {name}")
+        raise UsageError(
+            f"{name} is written as a whole: there is nothing to merge", hint=f"proxhermes render {agent.vmid} {name}"
+        )
+    if last is not None and (existing is None or name not in REMEMBERED):
+        raise UsageError(f"--last needs --existing FILE ({' or '.join(REMEMBERED)} only)")
     return renderer(agent, existing, last, reveal)
 
 
@@ -61,28 +58,22 @@ def _config(agent: Agent, existing: Source | None, last: Source | None, reveal: 
     file = agent.hermes.config_file
     if file is not None:
         text = decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
-        return Rendered(text, _undefined(agent, config.parse(text)))
+        tree = config.parse(text, file.written)
+        return Rendered(text if reveal else masks.settings_text(text), _undefined(agent, tree))
     tree = settings.declared(agent)
-    before = _parsed(existing, config.parse)
+    _parsed(existing, config.parse)
     update = config.update(
         existing.text if existing else None,
         tree,
         last=_parsed(last, config.parse) if last else None,
-        defaults=settings.defaults(agent, new=not before),
+        defaults=settings.defaults(agent, new=config.is_new(existing.text if existing else None)),
     )
-    notes = [f"{'.'.join(path)} is no longer in the inventory, but was changed since: it stays" for path in update.kept]
+    kept = (".".join(map(str, path)) for path in update.kept)
+    notes = [f"{path} is no longer in the inventory, but was changed since: it stays" for path in kept]
     if "context_length" not in tree["model"]:
         notes.append("model.context_length comes from LiteLLM, which is not asked here")
-    text = update.text if reveal else _masked(update.text)
+    text = update.text if reveal else masks.settings_text(update.text)
     return Rendered(text, (*notes, *_undefined(agent, tree)))
-
-
-def _masked(text: str) -> str:
-    """The text with the values of those keys masked that are secrets by their names and no references."""
-    for path, value in leaves(config.parse(text)):
-        if _SECRET_KEY.search(path[-1]) and isinstance(value, str) and "${" not in value and len(value) >= _SHORTEST:
-            text = text.replace(value, MASK)
-    return text
 
 
 def _undefined(agent: Agent, tree: Mapping[str, Any]) -> tuple[str, ...]:
@@ -102,10 +93,9 @@ def _env(agent: Agent, existing: Source | None, last: Source | None, reveal: boo
     if needs_key(lines, there, forget):
         notes.append(f"{API_KEY} is made where there is none yet")
         lines |= {} if reveal else {API_KEY: MASK}
-    if not reveal:
-        names = {*lines, *(name for name in there if name not in forget)}  # a mask would keep what goes
-        lines |= {name: MASK for name in names if _SECRET_KEY.search(name) or name in declared.secret}
-    return Rendered(env.update(existing.text if existing else "", lines, forget).text, tuple(notes))
+    text = env.update(existing.text if existing else "", lines, forget).text
+    plain = {name: value for name, value in declared.lines.items() if name not in declared.secret}
+    return Rendered(text if reveal else masks.env_text(text, plain), tuple(notes))
 
 
 def _compose(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
@@ -121,7 +111,10 @@ def _unit(agent: Agent, existing: Source | None, last: Source | None, reveal: bo
 def _daemon(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
     _only(agent, "daemon.json", "docker", "persistent")
     if getattr(agent.runtime, "engine", None) == "podman":
-        raise UsageError(f"agent {agent.vmid} has no daemon.json: its engine is podman", hint="runtime.engine: docker")
+        raise UsageError(
+            f"agent {agent.vmid} has no daemon.json: its engine is podman",
+            hint="none is written for Podman; what is written in its place, docs/podman.md says",
+        )
     _parsed(existing, daemon.parse)
     text = existing.text if existing else None
     update = daemon.update(text, daemon.wanted(agent.engine))
@@ -147,6 +140,8 @@ def _parsed(source: Source | None, parse: Callable[[str], Mapping[str, Any]]) ->
         raise UsageError(f"{source.name}:{error.line}: {error.what}") from None
 
 
+REMEMBERED: Final = ("config.yaml", ".env")
+"""The files that lose what is declared no more."""
 KINDS: Final[Mapping[str, tuple[Renderer, bool]]] = {
     "config.yaml": (_config, True),
     ".env": (_env, True),

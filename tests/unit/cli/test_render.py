@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from proxhermes.cli import main
-from proxhermes.hermes import env
+from proxhermes.cli.render import FILES
+from proxhermes.hermes import env, rendering
 
 INVENTORY = """\
 version: 1
@@ -71,6 +72,40 @@ def test_secrets_in_a_copy_of_the_file_are_masked_unless_asked_for(run: Any, tmp
     assert "hunter2" in run("118", "config.yaml", "--existing", "there", "--reveal")[1]
 
 
+def test_the_masked_merge_is_that_of_the_file(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text(
+        "# api_key: hunter2\nagent: {sort_key: model}\nservers: [{headers: {X-Auth: hunter2}}]\n"
+        "discord: {channel_prompts: {123456789012345678: a prompt}}\n"
+    )
+    (tmp_path / "last").write_text("discord: {channel_prompts: {123456789012345678: changed}}\n")
+    code, out, err = run("118", "config.yaml", "--existing", "there", "--last", "last")
+    assert code == 0
+    assert "hunter2" not in out
+    tree = yaml.safe_load(out)
+    assert tree["model"]["default"] == "m"
+    assert tree["agent"] == {"sort_key": "********", "max_turns": 60}
+    assert "discord.channel_prompts.123456789012345678 is no longer in the inventory" in err
+
+
+@pytest.mark.parametrize("text", ["# only words\n", "{}\n", "---\n"])
+def test_a_file_that_says_nothing_gets_its_version(run: Any, tmp_path: Path, text: str) -> None:
+    (tmp_path / "there").write_text(text)
+    assert yaml.safe_load(run("118", "config.yaml", "--existing", "there")[1])["_config_version"] == 33
+
+
+def test_of_others_lines_in_env_no_value_is_shown(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text(
+        "FOO=hunter2\nDATABASE_URL=postgres://u:hunter2@h\n# GITHUB_PAT=hunter2\nA=hunter2\n"
+    )
+    code, out, _ = run("118", ".env", "--existing", "there")
+    assert code == 0
+    assert "hunter2" not in out
+    assert env.values(out)["FOO"] == "bar"
+    assert env.values(out)["API_SERVER_ENABLED"] == "true"
+    (tmp_path / "last").write_text("A\n")
+    assert "\nA=" not in run("118", ".env", "--existing", "there", "--last", "last")[1]
+
+
 def test_env_is_masked_and_asks_for_no_secret(run: Any) -> None:
     code, out, err = run("118", ".env")
     assert code == 0
@@ -95,7 +130,7 @@ def test_env_merged(run: Any, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("# mine\nMINE=1\nMY_TOKEN=abcdef\nGONE=1\nGONE_KEY=x\nAPI_SERVER_KEY=old-old-old\n")
     (tmp_path / "last").write_text("GONE\nGONE_KEY\nFOO\n")
     _, out, err = run("118", ".env", "--existing", "there", "--last", "last")
-    assert out.startswith("# mine\nMINE=1\nMY_TOKEN=********\nAPI_SERVER_KEY=********\n")
+    assert out.startswith("# mine\nMINE=********\nMY_TOKEN=********\nAPI_SERVER_KEY=********\n")
     assert "GONE" not in out
     assert "abcdef" not in out + err
     assert "old-old" not in out + err
@@ -126,14 +161,20 @@ def test_daemon_json_is_merged(run: Any, tmp_path: Path) -> None:
     code, _, err = run("118", "daemon.json", runtime="runtime: {engine: podman}")
     assert code == 2
     assert "its engine is podman" in err
+    assert "none is written for Podman" in err
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["118", "compose.yaml", "--existing", "there"], "nothing to merge"),
-        (["118", "config.yaml", "--last", "there"], "--last says"),
-        (["118", "daemon.json", "--existing", "there", "--last", "there"], "--last says"),
+        (["118", "compose.yaml", "--existing", "there"], "→ proxhermes render 118 compose.yaml"),
+        (["118", "config.yaml", "--last", "there"], "--last needs --existing FILE (config.yaml or .env only)"),
+        (["118", "daemon.json", "--existing", "there", "--last", "there"], "--last needs --existing FILE"),
+        (["config.yaml", "118"], "the agent comes first: proxhermes render AGENT config.yaml"),
+        (["118", "config.yml"], "did you mean 'config.yaml'?"),
+        (["118", "env"], "did you mean '.env'?"),
+        (["118", "hermes-agent.service"], "did you mean 'unit'?"),
         (["118", "config.yaml", "--existing", "there"], "there:2: this is not YAML"),
         (["118", "daemon.json", "--existing", "there"], "there:1: this is not JSON"),
         (["118", "config.yaml", "--existing", "binary"], "not text in UTF-8"),
@@ -161,3 +202,13 @@ def test_a_whole_file_is_shown_as_it_is(run: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("# all of it\nmodel: {default: m}\n")
     code, out, _ = run("118", "config.yaml", settings="config_file: mine.yaml")
     assert (code, out) == (0, "# all of it\nmodel: {default: m}\n")
+    text = "url: 'https://x/?key=hunter2'\nmcp_servers: {a: {headers: {X-Auth: hunter2}}}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    code, out, _ = run("118", "config.yaml", settings="config_file: mine.yaml")
+    assert code == 0
+    assert "hunter2" not in out
+    assert run("118", "config.yaml", "--reveal", settings="config_file: mine.yaml")[1] == text
+
+
+def test_the_files_are_those_that_can_be_rendered() -> None:
+    assert tuple(rendering.KINDS) == FILES

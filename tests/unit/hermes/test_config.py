@@ -120,6 +120,11 @@ def test_brackets_deeper_than_anybody_writes_stop_as_any_other_file_that_cannot_
         config.parse("a: " + "[" * 20_000)
 
 
+def test_the_error_says_what_the_inventory_says_of_such_a_mistake() -> None:
+    with pytest.raises(UnusableFile, match=r"line 1: this is not YAML: a list `\[…\]` that is not closed"):
+        config.parse("a: [1\n")
+
+
 def test_the_error_does_not_repeat_what_stands_in_the_file() -> None:
     with pytest.raises(UnusableFile) as caught:
         config.update("api_key: [sk-secret\n", WANTED)

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proxhermes.errors import UsageError
+
+from proxhermes.errors import Refused, UsageError
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.tree import Seen
+from proxhermes.hermes import labels, layout
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.wanted import gather
-from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
-from proxhermes.plan.model import Effect, pending, worst
-
-from proxhermes.hermes import labels, layout
 from proxhermes.plan import documents
+from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
 from proxhermes.plan.files import FilesPlan, looked_at, plan_files
+from proxhermes.plan.model import Effect, pending, worst
 
 READ = {"home:config.yaml": "config", "home:.env": "env"}
 READ |= {f"home:.proxhermes/{name}": f"last-{name}" for name in ("config.yaml", "env", "files")}
@@ -45,7 +45,7 @@ def carried_out(agent: Any, facts: GuestFacts, found: FilesPlan) -> GuestFacts:
     tree, files, place = dict(facts.tree), dict(facts.files), layout.of(agent)
     for entry in found.entries:
         label = labels.label(place, entry.path)
-        if entry.kind == "folder":
+        if entry.kind in ("folder", "workplace"):
             tree[label] = Seen("directory", entry.mode, 10000, 10000)
         elif entry.kind == "file":
             before = tree.get(label)
@@ -97,6 +97,24 @@ def test_documents_go_where_the_agent_works_and_home_files_into_its_home(make_ag
     assert files[ME][0] == b"me\n"
     assert Entry("/data/notes", "folder", 0o750) in found.entries
     assert files["/opt/hermes/data/.env"][1] == 0o600
+
+
+def test_a_working_directory_that_was_there_keeps_its_owner_and_mode(make_agent: Any) -> None:
+    agent = make_agent(hermes={"working_directory": "/srv/work"}, runtime={"type": "native"})
+    assert Entry("/srv/work", "workplace", 0o750) in plan(agent, GuestFacts()).entries
+    facts = settled(agent)
+    theirs = replace(facts, tree={**facts.tree, "/srv/work": Seen("directory", 0o1777, 0, 0)})
+    assert (plan(agent, theirs).changes, plan(agent, theirs).entries) == ((), ())
+    closed = replace(facts, tree={**facts.tree, "/srv/work": Seen("directory", 0o700, 0, 0, writable=False)})
+    with pytest.raises(Refused, match=r"/srv/work is there already .* 0:0 \(0700\)"):
+        plan(agent, closed)
+
+
+def test_a_working_directory_of_the_agents_own_is_put_right(make_agent: Any) -> None:
+    agent = make_agent(hermes={"working_directory": "/var/lib/hermes/x"}, runtime={"type": "native"})
+    facts = settled(agent)
+    facts = replace(facts, tree={**facts.tree, "/var/lib/hermes/x": Seen("directory", 0o700, 0, 0)})
+    assert plan(agent, facts).entries == (Entry("/var/lib/hermes/x", "mode", 0o750),)
 
 
 def test_everything_that_is_compared_is_looked_at(make_agent: Any) -> None:
@@ -348,6 +366,50 @@ def test_a_config_file_is_put_there_as_it_is(make_agent: Any, tmp_path: Path) ->
     facts = settled(agent, settled(make_agent()))
     assert facts.content("config") == file.read_bytes()
     assert plan(agent, facts).changes == ()
+
+
+def test_keys_that_are_no_text_come_and_go(make_agent: Any, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("discord:\n  channel_prompts:\n    123: x\n    456: y\n")
+    facts = settled(make_agent(hermes={"config_file": str(file)}))
+    changed = file.read_bytes().replace(b"y", b"z")
+    there = File(10000, 10000, 0o640, "regular file", changed)
+    facts = rewritten(replace(facts, files={**facts.files, "config": there}), "home:config.yaml", changed)
+    found = plan(make_agent(), facts)
+    assert "config.yaml: discord.channel_prompts.123" in subjects(found)
+    assert any("discord.channel_prompts.456 is no longer" in note for note in found.notes)
+
+
+def test_no_secret_that_others_wrote_is_shown(make_agent: Any) -> None:
+    text = (
+        b"ssh: {key_passphrase: hunter2}\nmcp_servers: {a: {url: 'http://x', headers: {Authorization: hunter2}}}\n"
+        b"custom_providers: [{name: x, api_key: hunter2}]\nweb: {token: 12345678}\nstt: {url: 'http://u:hunter2@h'}\n"
+    )
+    lines = b"SMTP_PASS=hunter2\nURL=postgres://u:hunter2@h\n"
+    files = {
+        "config": File(10000, 10000, 0o640, "regular file", text),
+        "env": File(10000, 10000, 0o600, "regular file", lines),
+    }
+    server = {"a": {"url": "http://x", "headers": {"Authorization": "Bearer ${X}"}}}
+    wanted = {"ssh": {"key_passphrase": "${X}"}, "custom_providers": [{"name": "x", "api_key": "${X}"}]}
+    hermes = {
+        "settings": {**wanted, "web": {"token": "${X}"}, "stt": {"url": "http://h"}},
+        "mcp_servers": server,
+        "environment": {"X": "1", "SMTP_PASS": "1", "URL": "http://h"},
+    }
+    found = plan(make_agent(hermes=hermes), GuestFacts(files=files))
+    shown = {change.subject: (change.before, change.after) for change in found.changes}
+    assert "hunter2" not in str(shown) and "12345678" not in str(shown)
+    assert shown["config.yaml: ssh.key_passphrase"] == ("(hidden)", "${X}")
+    assert shown["config.yaml: mcp_servers.a.headers.Authorization"] == ("(hidden)", "Bearer ${X}")
+    assert shown["config.yaml: custom_providers"][1] == '[{"name": "x", "api_key": "${X}"}]'
+    assert shown[".env: URL"] == ("postgres://u:********@h", "http://h")
+
+
+@pytest.mark.parametrize("text", [b"", b"# only words\n", b"{}\n", b"---\n"])
+def test_a_file_that_says_nothing_gets_its_version(make_agent: Any, text: bytes) -> None:
+    found = plan(make_agent(), GuestFacts(files={"config": File(10000, 10000, 0o640, "regular file", text)}))
+    assert "config.yaml: _config_version" in subjects(found)
 
 
 def test_no_secret_is_remembered_or_shown(make_agent: Any) -> None:
