@@ -1,10 +1,11 @@
 #!/bin/sh
 # What the scripts in the guest have in common. Read in by each of them, after agent.sh (the agent as shell assignments:
-# runtime, engine, project, home, uid, ...) and before runtime.sh (one of guest-runtime-*.sh), which defines
+# engine, project, home, uid, ...) and before runtime.sh (one of guest-runtime-*.sh), which defines
 #
 #   rt_prepare        do all that can fail, before anything is changed: pull the image, build the package
 #   rt_files          put the service's own files in place, those that lie beside this script
 #   rt_start ACTION   have the service run; restart: it has to read its files anew; up: its definition has changed
+#   rt_up             what is left to do once its gateway is up; nothing unless it says otherwise
 #   rt_stop           have it stand still
 #   rt_retire         stop it and take it away, for another runtime takes over; its home stays
 #   rt_status         print running, exited, paused, ...; nothing where there is no such service
@@ -27,9 +28,17 @@ fact() { printf '%s=%s\n' "$1" "${2%%
 fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
 
 rt_busy() { false; }
+rt_up() { :; }
 
 # In this system, with the agent's rights and no others: in its folders it could have laid a link in the way.
 as_agent() { setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"; }
+
+# begin_anew ACTION: rt_start, and a new count. Hermes makes a gateway wait that starts often, for minutes in the end; this
+# start is meant.
+begin_anew() {
+  as_agent rm -f "$home/gateway-starts.log"
+  rt_start "$1"
+}
 
 # place SOURCE TARGET MODE: a file of root's, atomically.
 place() {

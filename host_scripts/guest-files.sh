@@ -6,6 +6,7 @@
 #
 # Beside it lies `manifest`, a line an entry, fields divided by tabs: KIND MODE OWNER EXPECTED CONTENT PATH.
 #   folder   there, of this mode and owner; made with those above it
+#   workplace  the same where it is not there; one that is stays as it is, and the agent has to be able to write in it
 #   file     with the content of the file CONTENT beside this script, if it still is what was EXPECTED: a sha256, `absent`,
 #            or `any`; else `stale: PATH` is printed, nothing is done to it, and the code is 75
 #   mode     of this mode and owner; its content is not touched
@@ -62,11 +63,21 @@ folder() { # MODE OWNER PATH
   else
     # Above it all is root's. Under its own name only when it is as it should be.
     (umask 022 && mkdir -p "${3%/*}")
-    rm -rf "$3.new"
-    if [ "$2" = agent ]; then install -d -m "$1" -o "$uid" -g "$gid" "$3.new"; else install -d -m "$1" "$3.new"; fi
-    mv -T "$3.new" "$3"
+    new=$(mktemp -d "${3%/*}/.proxhermes.XXXXXX")
+    chmod "$1" "$new"
+    [ "$2" != agent ] || chown "$uid:$gid" "$new"
+    mv -T "$new" "$3"
     sync "${3%/*}"
     echo "changed: $3: made"
+  fi
+}
+
+workplace() { # MODE OWNER PATH
+  # shellcheck disable=SC2016 # the agent's shell has these
+  if [ ! -e "$3" ] && [ ! -L "$3" ]; then
+    folder "$@"
+  elif ! as_agent sh -c '[ -d "$1/" ] && [ -w "$1/" ] && [ -x "$1/" ]' workplace "$3"; then
+    fail "$3 is there already, and the agent may not write in it; give it the right to, or name another hermes.working_directory"
   fi
 }
 
@@ -80,6 +91,7 @@ writable_above() {
 while IFS='	' read -r kind mode owner expected content path; do
   case $kind in
   folder) folder "$mode" "$owner" "$path" ;;
+  workplace) workplace "$mode" "$owner" "$path" ;;
   mode)
     owned "$owner" "$path"
     writer "$owner" mode "$path" "$mode" </dev/null

@@ -59,18 +59,31 @@ moves() {
   while IFS='	' read -r from to; do move "$from" "$to"; done <moves
 }
 
-# The agent got another uid: everything of its old one follows, with nobody at work in there meanwhile.
+# The agent got another uid or gid: everything of its old one follows, with nobody at work in there meanwhile.
 hand_over() {
-  old=$(stat -c %u "$home" 2>/dev/null || echo "$uid")
-  [ "$old" != "$uid" ] || return 0
+  old=$(stat -c %u:%g "$home" 2>/dev/null || echo "$uid:$gid")
+  [ "$old" != "$uid:$gid" ] || return 0
   rt_stop
-  # What it lies in, where that is the agent's, too: without it the agent would not come to its home.
-  if [ "$(stat -c %u "${home%/*}")" = "$old" ]; then chown -h "$uid:$gid" "${home%/*}"; fi
   # The home itself is the last one: by it the next run sees whether this one got to the end.
-  for folder in "$user_home" "$workspace" "$home"; do
-    [ ! -d "$folder" ] || find "$folder" -xdev -depth -user "$old" -exec chown -h "$uid:$gid" {} +
+  set -- "$user_home" "$workspace" "$home"
+  if [ "${old%:*}" != 0 ]; then # of root's, only what is in the agent's home is the agent's
+    # What it lies in, where that is the agent's, too: without it the agent would not come to its home.
+    if [ "$(stat -c %u:%g "${home%/*}")" = "$old" ]; then chown -h "$uid:$gid" "${home%/*}"; fi
+    printf '%s\n' "$writable" >"$here/writable"
+    while IFS= read -r folder; do set -- "$folder" "$@"; done <"$here/writable"
+  fi
+  for folder; do
+    [ ! -d "$folder" ] || hand "$folder" ||
+      fail "$folder: not all of $old in there can be given to $uid:$gid; on a network storage that is done on its server"
   done
-  echo "changed: $home: owner $old -> $uid"
+  echo "changed: $home: owner $old -> $uid:$gid"
+}
+
+# hand FOLDER: what is somebody else's in there stays, and a group that is not the old one, too. Others may be at work in
+# a mount, so each name is changed in the folder that it was found in.
+hand() {
+  find "$1" -xdev -depth -uid "${old%:*}" \
+    \( -gid "${old#*:}" -execdir chown -h "$uid:$gid" {} + -o -execdir chown -h "$uid" {} + \)
 }
 
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
@@ -90,9 +103,8 @@ fi
 if [ -f manifest ]; then sh ./guest-files.sh; fi # ends with its own code where a file is not what had been read
 rt_files
 if [ "$action" != none ]; then
-  # Hermes makes a gateway wait that starts often, for minutes in the end; this start is meant, and begins a new count.
-  as_agent rm -f "$home/gateway-starts.log"
-  rt_start "$action"
+  begin_anew "$action"
   sh ./guest-wait.sh "$@"
+  rt_up
   rm -f "$pending"
 fi

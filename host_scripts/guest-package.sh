@@ -2,7 +2,8 @@
 # The agent's own code as an environment of its own: built, proven, switched. Read in as a part of runtime.sh.
 #
 #   package_build    build the version that package.sh (see hermes/package.py) names, unless it is there
-#   package_switch   make it the current one; the one before it stays as the previous one, older ones go
+#   package_switch   make it the current one; the one before it becomes the previous one, if a gateway was up with it
+#   package_up       the gateway is up with the current one: now what is neither current nor previous goes
 #   package_facts    tell which version is the current one, and what git's ref stands for
 #
 # Versions lie in $project/versions, root's own. A version has its name only when it is complete and has run; until then
@@ -131,10 +132,18 @@ package_switch() {
   . "$here/package.sh"
   now=$(package_now current)
   [ "$now" != "$package_id" ] || return 0
-  [ -z "$now" ] || package_link previous "$now"
+  # The way back leads to one that worked, however many after it did not.
+  if [ -n "$now" ] && [ -e "$versions/$now/.proxhermes-up" ]; then package_link previous "$now"; fi
   package_link current "$package_id"
   sync "$project"
   echo "changed: $project/current: ${now:-nothing} -> $package_id"
+}
+
+package_up() {
+  now=$(package_now current)
+  [ -n "$now" ] || return 0
+  : >"$versions/$now/.proxhermes-up"
+  package_prune
 }
 
 # What neither runs nor is kept for a way back.

@@ -107,8 +107,9 @@ rt_start() {
     fail 'systemd could not start the agent'
   }
   if [ "$before" = running ]; then echo "changed: $unit: restarted"; else echo "changed: $unit: started"; fi
-  package_prune
 }
+
+rt_up() { package_up; }
 
 rt_stop() {
   [ "$(rt_status)" = nothing ] || systemctl stop "$unit"

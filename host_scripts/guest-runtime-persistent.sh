@@ -33,10 +33,7 @@ rt_files() {
   fi
 }
 
-rt_start() {
-  compose_start "$1"
-  package_prune
-}
+rt_up() { package_up; }
 
 # What this system knows of its network, for the tools in the layer: a proxy of apt's, an index of pip's, certificates.
 layer_network() {

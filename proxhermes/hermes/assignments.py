@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from proxhermes.hermes import compose, layout, package, podman, unit, workplace
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
-
-from proxhermes.hermes import compose, layout, package, podman, unit
 
 NAME = "agent.sh"
 """The file in a bundle that the scripts read in first."""
@@ -21,7 +20,6 @@ def assignments(agent: Agent) -> dict[str, str]:
     place = layout.of(agent)
     engine, image = ("", "") if isinstance(runtime, NativeRuntime) else (runtime.engine, podman.image(runtime))
     return {
-        "runtime": runtime.type,
         "engine": engine,
         "image": image,
         "container": layout.CONTAINER,
@@ -30,9 +28,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         "home": place.home,
         "inner_home": place.inner_home,
         "user_home": place.user_home,
-        "inner_user_home": place.inner_user_home,
         "workspace": place.workspace,
-        "inner_workspace": place.inner_workspace,
         "uid": str(agent.hermes.uid),
         "gid": str(agent.hermes.gid),
         "api_port": str(api_port(agent)),
@@ -41,6 +37,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         **package.names(agent),
         **unit.names(agent),
         "folders": "\n".join(compose.folders(agent)),
+        "writable": "\n".join(workplace.writable(agent)),
         "supervised": "yes" if compose.supervised(agent) else "no",
     }
 

@@ -30,13 +30,17 @@ MEMORIES: Final = ("config.yaml", "env", "files")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One folder or file. label: see `labels`; also: modes that are as good; made: it has to be there."""
+    """One folder or file. label: see `labels`; also: modes that are as good; made: it has to be there.
+
+    found: one that was there before is not the agent's own, and keeps its owner and mode, if the agent may write in it.
+    """
 
     label: str
     kind: Literal["folder", "file"]
     mode: int
     also: frozenset[int] = frozenset()
     made: bool = False
+    found: bool = False
 
     def allows(self, mode: int) -> bool:
         return mode == self.mode or mode in self.also
@@ -60,5 +64,11 @@ def table(agent: Agent) -> tuple[Rule, ...]:
         *(Rule(f"{MEMORY}/{name}", "file", FILE) for name in MEMORIES),
     ]
     if (own := workplace.own(agent)) is not None:
-        folders.append(Rule(labels.label(layout.of(agent), own), "folder", FOLDER, made=True))
+        name = labels.label(layout.of(agent), own)
+        elsewhere = name.startswith("/") and not _in_state(agent, own)
+        folders.append(Rule(name, "folder", FOLDER, made=True, found=elsewhere))
     return (*{rule.label: rule for rule in (*folders, *files)}.values(),)
+
+
+def _in_state(agent: Agent, path: str) -> bool:
+    return agent.runtime.type != "docker" and f"{path}/".startswith(f"{agent.runtime.state_dir}/")

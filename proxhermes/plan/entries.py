@@ -16,13 +16,14 @@ ANY: Final = "any"
 class Entry:
     """One folder or file.
 
-    path: in the guest. kind: `folder` (there), `file` (with this content), `mode` (its mode and owner alone), `gone`,
-    `emptied` (a folder that goes if nothing is in it). expected: the sha256 that the file still has to have, ABSENT, or
-    ANY; a file that is something else by then is left alone, and the plan made anew.
+    path: in the guest. kind: `folder` (there), `workplace` (the same, but one that is there stays as it is), `file`
+    (with this content), `mode` (its mode and owner alone), `gone`, `emptied` (a folder that goes if nothing is in it).
+    expected: the sha256 that the file still has to have, ABSENT, or ANY; a file that is something else by then is left
+    alone, and the plan made anew.
     """
 
     path: str
-    kind: Literal["folder", "file", "mode", "gone", "emptied"]
+    kind: Literal["folder", "workplace", "file", "mode", "gone", "emptied"]
     mode: int = 0
     owner: Literal["agent", "root"] = "agent"
     content: bytes | None = field(default=None, repr=False)

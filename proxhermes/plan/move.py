@@ -11,12 +11,18 @@ from typing import Final
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts, Place
-from proxhermes.hermes import placement
+from proxhermes.hermes import layout, placement, unit
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.placement import Placement
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.model import Change, Door, Effect, Layer
 
+_SERVICES: Final = {
+    "unit_folder": f"the service {layout.UNIT}",
+    "docker_folder": f"Docker's container {layout.CONTAINER}",
+    "podman_folder": f"Podman's container {layout.CONTAINER}",
+}
+"""Facts of guest-facts.sh, and whose folder each is."""
 _FOLDERS: Final = {"home": "HERMES_HOME", "user_home": "HOME", "workspace": "workspace"}
 
 
@@ -33,7 +39,8 @@ class Move:
 
 
 def plan_move(agent: Agent, facts: GuestFacts) -> Move:
-    """What has to move. Raises Refused where something is in the new place already."""
+    """What has to move. Raises Refused where something is in the new place already, or the agent is in another one."""
+    _refuse_elsewhere(agent, facts)
     wanted, present = placement.of(agent), _present(agent, facts)
     if present is None or present == wanted:
         return Move()
@@ -57,6 +64,24 @@ def _present(agent: Agent, facts: GuestFacts) -> Placement | None:
     if (content := facts.readable("runtime", placement.NAME)) is not None:
         return placement.parse(decoded(content, placement.NAME))
     return placement.first(agent) if "compose" in facts.files else None
+
+
+def _refuse_elsewhere(agent: Agent, facts: GuestFacts) -> None:
+    """What is remembered of the agent lies in its data_dir: with another one it would be taken for a new agent."""
+    for name, service in _SERVICES.items():
+        folder = facts.service.facts.get(name)
+        if folder and not (name == "unit_folder" and _stays(agent, facts)):
+            raise Refused(
+                f"{service} in CT {agent.vmid} has its data_dir in {folder}, and the inventory has "
+                f"{agent.hermes.data_dir}: it would go on running beside a new one that knows nothing",
+                hint=f"hermes.data_dir: {folder}; only a native agent's can change, in a run before all else",
+            )
+
+
+def _stays(agent: Agent, facts: GuestFacts) -> bool:
+    """Whether the unit that is there stays a unit, with the same home: then the code alone goes elsewhere."""
+    line = f"\nEnvironment={unit.assignment('HERMES_HOME', placement.of(agent).home)}\n"
+    return agent.runtime.type == "native" and line in decoded(facts.content("unit") or b"", "the unit")
 
 
 def _moves(present: Placement, wanted: Placement) -> dict[str, tuple[str, str]]:

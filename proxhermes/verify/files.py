@@ -51,6 +51,9 @@ def _files(scene: Scene) -> Finding:
 def _amiss(rule: modes.Rule, found: Seen, name: str, ids: tuple[int, int]) -> list[str]:
     if found.folder != (rule.kind == "folder"):
         return [f"{name} is a {found.kind}"]
+    if rule.found:
+        closed = f"{name} belongs to {found.uid}:{found.gid}, and the agent may not write in it"
+        return [] if found.writable else [closed]
     wrong = (
         [] if (found.uid, found.gid) == ids else [f"{name} belongs to {found.uid}:{found.gid}, not {ids[0]}:{ids[1]}"]
     )

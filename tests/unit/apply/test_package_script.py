@@ -40,9 +40,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "hermes"
 
 
-def build(
-    project: Path, recipe: Recipe, then: str = "package_switch\npackage_prune"
-) -> subprocess.CompletedProcess[str]:
+def build(project: Path, recipe: Recipe, then: str = "package_switch\npackage_up") -> subprocess.CompletedProcess[str]:
     bundle = project.parent / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
@@ -77,6 +75,15 @@ def test_two_generations_are_kept(project: Path) -> None:
         assert build(project, recipe).returncode == 0
     assert versions(project) == sorted([TWO.id, THREE.id])
     assert (link(project, "current"), link(project, "previous")) == (f"versions/{THREE.id}", f"versions/{TWO.id}")
+
+
+def test_versions_that_never_came_up_do_not_push_out_the_one_that_worked(project: Path) -> None:
+    build(project, ONE)
+    for recipe in (TWO, THREE):
+        assert build(project, recipe, "package_switch").returncode == 0
+    assert (link(project, "current"), link(project, "previous")) == (f"versions/{THREE.id}", f"versions/{ONE.id}")
+    assert "building" not in build(project, ONE).stdout
+    assert versions(project) == [ONE.id]
 
 
 def test_the_way_back_builds_nothing(project: Path) -> None:

@@ -65,10 +65,46 @@ def test_a_home_that_changes_hands_does_so_last_of_all(tmp_path: Path, data: Pat
     """By its owner a run after one that was killed sees what is left to do."""
     (data / "deep").mkdir()
     (data / "deep" / "file").touch()
-    done = hermes(tmp_path, data, os.getuid() + 1, chown=f'echo "$@" >>{tmp_path}/given')
+    chown = f'shift 2; for each; do echo "$PWD/${{each#./}}" >>{tmp_path}/given; done'
+    done = hermes(tmp_path, data, os.getuid() + 1, chown=chown)
     assert done.returncode == 0, done.stderr
     given = (tmp_path / "given").read_text().split()
     assert given[-1] == str(data) and {str(data / "deep"), str(data / "deep" / "file")} < set(given)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give things away")
+@pytest.mark.parametrize("before", [(1500, 1500), (10000, 1500), (1500, 10000)])
+def test_what_the_agent_made_in_its_mounts_changes_hands_and_nothing_else(
+    tmp_path: Path, data: Path, before: tuple[int, int]
+) -> None:
+    mount = tmp_path / "mount"
+    owners = {"mine": before, "theirs": (2000, before[1]), "shared": (before[0], 3000), "root": (0, 0)}
+    for name, ids in owners.items():
+        (mount / name).mkdir(parents=True)
+        (mount / name / "file").touch()
+        for path in (mount / name, mount / name / "file"):
+            os.chown(path, *ids)
+    os.chown(data, *before)
+    bundle = lay_out(tmp_path / "bundle", data.parent, docker="exit 1")
+    with (bundle / "agent.sh").open("a") as names:
+        names.write(f"writable='{mount}\n/nowhere'\n")
+    done = run(bundle, "guest-hermes.sh", "none", "1")
+    assert done.returncode == 0, done.stderr
+    seen = {name: ((mount / name / "file").stat().st_uid, (mount / name / "file").stat().st_gid) for name in owners}
+    assert seen == {**owners, "mine": (10000, 10000), "shared": (10000, 3000)}
+    assert (data.stat().st_uid, data.stat().st_gid, mount.stat().st_uid) == (10000, 10000, 0)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_version_is_said_to_be_up_only_once_its_gateway_was_seen(tmp_path: Path, data: Path, up: bool) -> None:
+    rights = {"setpriv": 'while [ "$1" != --clear-groups ]; do shift; done; shift; exec "$@"'}
+    bundle = lay_out(tmp_path / "bundle", data.parent, uid=os.getuid(), **rights)
+    steps = ("prepare", "stop", "files", "start", "up")
+    (bundle / "runtime.sh").write_text("".join(f"rt_{step}() {{ echo {step}; }}\n" for step in steps))
+    (bundle / "guest-wait.sh").write_text(f"echo wait; exit {0 if up else 1}\n")
+    done = run(bundle, "guest-hermes.sh", "up", "1")
+    assert done.stdout.split() == ["prepare", "files", "start", "wait", *(["up"] if up else [])], done.stderr
+    assert (data.parent / ".proxhermes-pending").exists() is not up
 
 
 # A change of the runtime: what ends, and what moves.
@@ -146,6 +182,18 @@ def test_an_old_service_that_does_not_end_keeps_its_home(tmp_path: Path, data: P
     (bundle / "previous.sh").write_text("rt_retire() { false; true; }\n")
     assert moving(tmp_path, data, [(old, data)]).returncode != 0
     assert old.is_dir() and not data.exists()
+
+
+def test_an_agent_of_another_data_dir_is_seen_and_what_is_none_is_not(tmp_path: Path, data: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    docker = f'case "$*" in *working_dir*) echo {other} ;; *) exit 1 ;; esac'
+    assert "docker_folder" not in facts(tmp_path, data, docker=docker).service.facts
+    (other / ".proxhermes-runtime").touch()
+    assert facts(tmp_path, data, docker=docker).service.facts["docker_folder"] == str(other)
+    own = docker.replace(str(other), str(data.parent))
+    (data.parent / ".proxhermes-runtime").touch()
+    assert "docker_folder" not in facts(tmp_path, data, docker=own).service.facts
 
 
 def test_places_are_told_apart(tmp_path: Path, data: Path) -> None:

@@ -125,6 +125,13 @@ def test_documents_without_a_place_are_refused(make_agent: Any, fields: dict[str
     assert documents.given(make_agent(**fields)) == ()  # without one, it is nobody's business
 
 
+def test_what_the_agent_writes_in_outside_of_its_own_folders(make_agent: Any) -> None:
+    mounts = [{"host": "/mnt/a", "guest": "/data"}, {"host": "/mnt/b", "guest": "/models", "read_only": True}]
+    runtime = {"extra_volumes": ["/srv/x:/x", "/srv/y:/y:ro", "named:/z"]}
+    agent = make_agent(mounts=mounts, runtime=runtime, hermes={"working_directory": "/x/work"})
+    assert workplace.writable(agent) == ("/data", "/srv/x", "/srv/x/work")
+
+
 def test_a_declared_working_directory_is_made_but_no_mount_is(make_agent: Any) -> None:
     def made(agent: Agent) -> set[str]:
         return {rule.label for rule in modes.table(agent) if rule.made}

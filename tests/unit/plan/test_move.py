@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from proxhermes.errors import Refused
-from proxhermes.facts.guest import File, GuestFacts, Place
+from proxhermes.facts.guest import File, GuestFacts, Place, Service
 from proxhermes.hermes import placement
 from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.unit import render
 from proxhermes.plan.move import Move, plan_move
 
 STATE = "/var/lib/hermes"
@@ -103,6 +104,27 @@ def test_on_the_way_back_a_folder_in_the_home_may_be_in_the_way(make_agent: Any)
 def test_a_run_that_was_killed_after_the_home_had_moved_is_no_second_home(make_agent: Any) -> None:
     facts = GuestFacts(files=remembered(make_agent()).files, places={f"{STATE}/.hermes": Place.FULL})
     assert plan_move(make_agent(runtime=NATIVE), facts).moves == OVER
+
+
+@pytest.mark.parametrize("name", ["unit_folder", "docker_folder", "podman_folder"])
+@pytest.mark.parametrize("runtime", [{}, NATIVE, {"type": "persistent"}])
+def test_an_agent_of_another_data_dir_is_never_left_behind(make_agent: Any, name: str, runtime: Any) -> None:
+    service = Service("running", {name: "/opt/hermes"})
+    agent = make_agent(hermes={"data_dir": "/srv/hermes"}, runtime=runtime)
+    with pytest.raises(Refused, match="data_dir in /opt/hermes, and the inventory has /srv/hermes") as caught:
+        plan_move(agent, GuestFacts(service=service))
+    assert "hermes.data_dir: /opt/hermes" in str(caught.value.hint)
+
+
+def test_a_native_agents_data_dir_alone_may_change(make_agent: Any) -> None:
+    before = make_agent(runtime=NATIVE)
+    unit = File(0, 0, 0o644, "regular file", render(before).encode())
+    facts = GuestFacts(service=Service("running", {"unit_folder": "/opt/hermes"}), files={"unit": unit})
+    elsewhere = {"data_dir": "/srv/hermes"}
+    assert plan_move(make_agent(hermes=elsewhere, runtime=NATIVE), facts) == Move()
+    for runtime in ({**NATIVE, "state_dir": "/srv/state"}, {"type": "persistent"}):
+        with pytest.raises(Refused):
+            plan_move(make_agent(hermes=elsewhere, runtime=runtime), facts)
 
 
 def test_a_file_that_somebody_else_wrote_stops_the_run(make_agent: Any) -> None:

@@ -88,6 +88,15 @@ def answers(values: dict[str, str]) -> Answers:
     return Answers("".join(f"{k} {base64.b64encode(v.encode()).decode()}\n" for k, v in values.items()))
 
 
+def test_a_working_directory_that_was_there_before_may_be_somebody_elses_if_the_agent_may_write_in_it() -> None:
+    one = scene()
+    one.agent.hermes.working_directory = "/data/work"
+    for said, verdict in (("0 0 1777 - w", Verdict.PASS), ("0 0 700 - -", Verdict.FAIL)):
+        values = {**GUEST, "tree": f"{TREE}\ntree./data/work={said} directory"}
+        one.guest = scene(guest=values).guest
+        assert LOOKS["hermes.files"](one).verdict is verdict
+
+
 def scene(
     config: dict[str, str] | None = None,
     guest: dict[str, str] | None = None,
