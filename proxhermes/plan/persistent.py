@@ -5,7 +5,6 @@ compose does not decide when the container is made anew: its identity does, for 
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 from proxhermes.facts.guest import GuestFacts
@@ -78,7 +77,7 @@ def _environment(agent: Agent, facts: GuestFacts) -> tuple[list[Change], bytes |
 def _effect(name: str, before: dict[str, str], after: dict[str, str], *, failed: bool) -> Effect:
     """A package that is wanted no longer stays in the layer: nothing has to start for it, unless it was what failed."""
     if name == "agent_packages" and name in before and not failed:
-        there, wanted = (set(" ".join(shlex.split(lines[name])).split()) for lines in (before, after))
+        there, wanted = (set(lines[name].strip("'").split()) for lines in (before, after))
         return Effect.NONE if wanted <= there else Effect.RESTART_SERVICE
     return Effect.RESTART_SERVICE
 
