@@ -27,10 +27,7 @@ Signed-By: /etc/apt/keyrings/docker.asc
 SOURCES
   for name in keyrings/docker.asc sources.list.d/docker.sources; do
     cmp -s "$here/${name##*/}" "/etc/apt/$name" && continue
-    cat "$here/${name##*/}" >"/etc/apt/$name.new"
-    chmod 0644 "/etc/apt/$name.new"
-    mv "/etc/apt/$name.new" "/etc/apt/$name"
-    echo "changed: /etc/apt/$name"
+    place "$here/${name##*/}" "/etc/apt/$name" 0644
     updated=no
   done
 }

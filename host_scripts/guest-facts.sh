@@ -89,25 +89,10 @@ service_facts() {
   if [ "$now" = running ] && have curl; then fact gateway.health "$(rt_health)"; fi
 }
 
-# file NAME PATH: owner, mode and content. Never through a symbolic link, never waiting for a pipe, and nothing that is
-# larger than such a file ever is: the folder belongs to the agent, which can put anything there at any moment.
+# file NAME PATH: owner, mode and content; never through a symbolic link.
 file() {
-  [ -e "$2" ] || [ -L "$2" ] || return 0
   stat=$(stat -c '%u %g %a %F' "$2" 2>/dev/null) || return 0
-  if [ -f "$2" ] && [ ! -L "$2" ]; then
-    dd if="$2" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none >"$scratch/content" 2>/dev/null || {
-      fact "file.$1" "${stat%% regular*} file that cannot be read"
-      return 0
-    }
-    if [ "$(stat -c %s "$scratch/content")" -gt 1048576 ]; then
-      fact "file.$1" "${stat%% regular*} file of more than 1 MiB"
-    else
-      fact "file.$1" "$stat"
-      fact64 "file.$1" <"$scratch/content"
-    fi
-  else
-    fact "file.$1" "$stat"
-  fi
+  told "$1" "$stat" "$scratch" dd if="$2" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none
 }
 
 # place PATH: what is there already of the folders that a change of the runtime moves. A link counts as something.

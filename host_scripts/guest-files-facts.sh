@@ -46,16 +46,25 @@ files_contents() {
   for each in config.yaml env files; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
 }
 
-# content NAME PATH FOLDER: owner, mode and content, of nothing larger than such a file ever is. Never waits for a pipe.
+# content NAME PATH FOLDER: owner, mode and content.
 content() {
   said=$(as_owner stat -L -c '%u %g %a %F' "$2" 2>/dev/null || stat -c '%u %g %a %F' "$2" 2>/dev/null) || return 0
-  case $said in *' regular '*) ;; *) fact "file.$1" "$said"; return 0 ;; esac
-  read_as "$2" >"$3/content" 2>/dev/null || { fact "file.$1" "${said%% regular*} file that cannot be read"; return 0; }
-  if [ "$(stat -c %s "$3/content")" -gt 1048576 ]; then
-    fact "file.$1" "${said%% regular*} file of more than 1 MiB"
+  told "$1" "$said" "$3" read_as "$2"
+}
+
+# told NAME STAT FOLDER COMMAND...: what is there, and of a plain file what COMMAND prints of it. Never waits for a pipe,
+# and tells nothing that is larger than such a file ever is: the agent can put anything there at any moment.
+told() {
+  name=$1 said=$2 into=$3/content
+  shift 3
+  case $said in *' regular '*) ;; *) fact "file.$name" "$said"; return 0 ;; esac
+  if ! "$@" >"$into" 2>/dev/null; then
+    fact "file.$name" "${said%% regular*} file that cannot be read"
+  elif [ "$(stat -c %s "$into")" -gt 1048576 ]; then
+    fact "file.$name" "${said%% regular*} file of more than 1 MiB"
   else
-    fact "file.$1" "$said"
-    fact64 "file.$1" <"$3/content"
+    fact "file.$name" "$said"
+    fact64 "file.$name" <"$into"
   fi
 }
 

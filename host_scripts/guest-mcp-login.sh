@@ -23,7 +23,6 @@ printf '{"here": "%s"}\n' "$here"
 rt_exec "$python" -c "$(cat mcp-login.py)" "$name" "$inner_home" "$seconds" "$@" </dev/null | tee told
 # Only a new login is news to the gateway, which asks for its MCP servers when it starts.
 if grep -q '"done": true' told && ! grep -q '"known": true' told; then
-  as_agent rm -f "$home/gateway-starts.log"
-  rt_start restart
+  begin_anew restart
   sh ./guest-wait.sh "$wait"
 fi

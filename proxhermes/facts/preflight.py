@@ -53,17 +53,16 @@ def wanted(
     download: bool = False,
     grow: bool = False,
     power: bool = False,
-    destroy: bool = False,
 ) -> tuple[Need, ...]:
     """What the token needs for `agent`.
 
     options: names of configuration options to be set or deleted. create: make the container. download: fetch its
-    template. grow: enlarge its disk. power: start, stop or reboot it. destroy: remove it.
+    template. grow: enlarge its disk. power: start, stop or reboot it.
     """
     vm, pools = f"/vms/{agent.vmid}", (f"/pool/{agent.pool}",) if agent.pool else ()
     needs = [Need(vm, "VM.Audit", "to read its configuration and state", pools)]
-    if create or destroy:
-        needs.append(Need(vm, "VM.Allocate", "to create it" if create else "to remove it", pools))
+    if create:
+        needs.append(Need(vm, "VM.Allocate", "to create it", pools))
     for option in (*options, *(_CREATED_WITH if create else ()), *(("rootfs", "onboot") if grow else ())):
         needs.append(Need(vm, _privilege(option), f"to set {option}", pools))
     if power:

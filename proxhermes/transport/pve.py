@@ -54,9 +54,8 @@ _PASSING: Final = frozenset({502, 503, 504, 595, 596, 597, 599})
 
 @dataclass(frozen=True, slots=True)
 class TaskEnd:
-    """How a task ended that did not fail: `OK` or `WARNINGS: n`, its whole log, and the warnings in it."""
+    """A task that did not fail: its whole log, and the warnings in it."""
 
-    exitstatus: str
     log: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -298,7 +297,7 @@ def _innermost(error: BaseException) -> str:
 def _ended(exitstatus: str, upid: str, doing: str, log: list[str]) -> TaskEnd:
     if exitstatus == "OK" or exitstatus.startswith("WARNINGS:"):
         told = tuple(line.removeprefix("WARN: ") for line in log if line.startswith("WARN: "))
-        return TaskEnd(exitstatus, tuple(log), told)
+        return TaskEnd(tuple(log), told)
     raise TaskFailed(
         f"the task failed: {clean(exitstatus)}", upid=upid, exitstatus=exitstatus, log=log[-LOG_TAIL:], doing=doing
     )

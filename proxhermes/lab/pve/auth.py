@@ -40,10 +40,6 @@ class Vault:
         self._update("token.cfg", name, secret)
         return secret
 
-    def set_token(self, name: str, secret: str) -> None:
-        """Keep a given secret (a lab whose clients must find the same one again)."""
-        self._update("token.cfg", name, secret)
-
     def drop_token(self, name: str) -> None:
         """Forget a token's secret."""
         self._update("token.cfg", name, None)

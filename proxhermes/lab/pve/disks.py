@@ -12,8 +12,6 @@ from proxhermes.lab.pve.runtime import Log, Runtime
 from proxhermes.lab.pve.schema import Table, parse_property, print_property
 from proxhermes.lab.pve.storage import NEW_DISK, Storages, Volume, format_size
 
-_GIB = 2**30
-
 
 def table_of(name: str) -> Table:
     """The keys of `rootfs` or `mpN`."""

@@ -40,8 +40,6 @@ NEW = ContainerPlan(
 
 
 class TaskEnd:
-    exitstatus = "OK"
-
     def __init__(self, log: tuple[str, ...] = ()) -> None:
         self.log = log
         self.warnings: tuple[str, ...] = ()

@@ -120,7 +120,6 @@ def test_what_exists_needs_only_what_changes() -> None:
     assert names(options=["mp0"]) == {"VM.Audit", "VM.Config.Disk"}
     assert names(power=True) == {"VM.Audit", "VM.PowerMgmt"}
     assert names(grow=True) == {"VM.Audit", "VM.Config.Disk", "VM.Config.Options", "Datastore.AllocateSpace"}
-    assert names(destroy=True) == {"VM.Audit", "VM.Allocate"}
 
 
 def test_no_need_is_named_twice() -> None:

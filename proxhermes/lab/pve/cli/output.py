@@ -59,17 +59,15 @@ def table(
     *,
     titles: Mapping[str, str] | None = None,
     right: frozenset[str] = frozenset(),
-    sort: str | None = None,
 ) -> str:
-    """Rows as a bordered table, a line between all rows, sorted by the column `sort` (default: the first).
+    """Rows as a bordered table, a line between all rows, sorted by the first column.
 
     A value of several lines fills several lines of its cell; the columns named in `right` are aligned to the right.
     An empty list of rows is no text at all, as in Proxmox.
     """
     if not rows or not columns:
         return ""
-    key = sort or columns[0]
-    ordered = sorted(rows, key=lambda row: _sort_key(row.get(key)))
+    ordered = sorted(rows, key=lambda row: _sort_key(row.get(columns[0])))
     cells = [[cell(row.get(column)).rstrip("\n").split("\n") for column in columns] for row in ordered]
     heads = [(titles or {}).get(column, column) for column in columns]
     widths = [

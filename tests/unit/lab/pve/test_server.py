@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from fake_runtime import FakeRuntime
@@ -57,7 +58,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
     node = Node(Site(root, "vm", Limits(auth_delay=DELAY)), FakeRuntime())
     with node.changing_users() as users:
         users.users["root@pam"].tokens["t1"] = Token(privsep=False)
-    node.vault.set_token("root@pam!t1", "secret")
+    with patch("uuid.uuid4", return_value="secret"):
+        node.vault.new_token("root@pam!t1")
     return node
 
 
