@@ -23,9 +23,11 @@ from proxhermes.inventory.hermes_rules import (
     instead,
     is_on,
     names_a_secret,
+    said_by,
 )
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.runtime_rules import HOW_TO_CLOSE, OPEN_TO_ALL, asks_who_is_there
 from proxhermes.inventory.secrets import MASK, Secret, SecretRef, mask_everywhere
 
 API_KEY: Final = "API_SERVER_KEY"
@@ -87,6 +89,8 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
         declared[line.name] = line
     hidden = {name for name, line in declared.items() if line.hidden}
     values = {name: line.value for name, line in declared.items()}
+    if ports.dashboard_open(agent) and not asks_who_is_there(values):
+        raise UsageError(f"agents.{agent.vmid}.hermes.environment_files: {OPEN_TO_ALL}", hint=HOW_TO_CLOSE)
     return Environment({**lines, **values}, frozenset({*keys, *hidden}), tuple(duplicates))
 
 
@@ -157,7 +161,7 @@ def _in_file(agent: Agent, index: int, path: LocalPath, known: Mapping[str, str]
 def _check(agent: Agent, line: _Line) -> None:
     """Refuse a line that proxhermes writes itself, and one that Hermes would not read as it is."""
     name, value = line.name, line.value
-    section = OUR_VARIABLES.get(name)
+    section = said_by(name, agent.runtime.type)
     if name in messaging.environment(agent.messaging) and not name.startswith("HERMES_"):
         platform, _, key = name.lower().partition("_")
         section = f"messaging.{platform}.{key}"

@@ -9,10 +9,9 @@ from proxhermes.errors import UsageError
 from proxhermes.inventory.hermes_rules import PORTS, is_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
-from proxhermes.inventory.runtime_rules import API_PORT, DASHBOARD_PORT
+from proxhermes.inventory.runtime_rules import API_PORT, DASHBOARD_PORT, LOOPBACK
 
 EVERYWHERE: Final = "0.0.0.0"
-_LOOPBACK: Final = "127."
 _API, _DASHBOARD = PORTS
 
 
@@ -27,7 +26,7 @@ class Published:
     @property
     def reachable(self) -> bool:
         """Whether somebody outside the guest reaches it."""
-        return not self.address.startswith(_LOOPBACK)
+        return not self.address.startswith(LOOPBACK)
 
 
 def published(agent: Agent) -> tuple[Published, ...]:
@@ -73,6 +72,14 @@ def environment(agent: Agent) -> dict[str, str]:
     return lines
 
 
+def dashboard_open(agent: Agent) -> bool:
+    """Whether the inventory opens the dashboard to others than the agent itself."""
+    if isinstance(agent.runtime, NativeRuntime):
+        return False  # nothing starts one there
+    opened = agent.runtime.network == "host" and not _own(agent.hermes.environment.get("HERMES_DASHBOARD_HOST"))
+    return opened or any(port.inner == _dashboard_port(agent) for port in published(agent))
+
+
 def api_port(agent: Agent) -> int:
     """The port of the gateway's own API. Raises UsageError for something that is no port."""
     return _port(agent, _API, API_PORT)
@@ -90,4 +97,4 @@ def _port(agent: Agent, name: str, default: int) -> int:
 
 
 def _own(host: str | None) -> bool:
-    return host is None or host.startswith((_LOOPBACK, "localhost", "::1"))
+    return host is None or host.startswith(LOOPBACK)

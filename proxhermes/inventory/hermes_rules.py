@@ -50,6 +50,11 @@ _SECRET_NAME: Final = re.compile(
 )
 
 
+def said_by(name: str, runtime: str) -> str | None:
+    """The option that says this variable, in a runtime of this type."""
+    return "runtime.state_dir" if name == "HERMES_HOME" and runtime != "docker" else OUR_VARIABLES.get(name)
+
+
 def names_a_secret(name: str) -> bool:
     """Whether a value under this name is a secret by the usual conventions (…_TOKEN, api_key, password, …)."""
     return _SECRET_NAME.search(name) is not None
@@ -75,8 +80,8 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
     for agent in agents.values():
         environment, secrets = _entries(agent, "environment"), _entries(agent, "secrets")
         for name, tree in {**environment, **secrets}.items():
-            if name in OUR_VARIABLES:
-                report.add(tree.key, f"{name} is written by proxhermes", instead(OUR_VARIABLES[name]))
+            if option := said_by(name, agent.text("runtime", "type") or "docker"):
+                report.add(tree.key, f"{name} is written by proxhermes", instead(option))
             elif section := _said_in_a_section(name, agent):
                 report.add(tree.key, f"{name} contradicts `{section}`", "one of the two")
         for name in SEEN_VARIABLES & secrets.keys():

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import combinations
-from typing import Final
 
-from proxhermes.inventory import hermes_rules, mcp_rules, runtime_rules
+from proxhermes.inventory import folder_rules, hermes_rules, mcp_rules, runtime_rules
 from proxhermes.inventory.fields import LABEL
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
-from proxhermes.inventory.mounts import GUEST_SHARED, inside
 from proxhermes.inventory.tree import Report, Tree
 
 Agents = Mapping[str, Tree]
 """The agents by VMID as written, with the defaults merged beneath."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A path that one agent's mount names, with the tree that it stands in."""
-
-    vmid: str
-    path: str
-    tree: Tree
-
-
 def check(nodes: Tree, agents: Agents, report: Report) -> None:
     """All rules that need more than one entry."""
     _nodes_known(nodes, agents, report)
-    for vmid, agent in agents.items():
-        _mounts_of_one(vmid, agent, report)
-    _folders_of_their_own(agents, report)
+    folder_rules.check(agents, report)
     _addresses_of_their_own(agents, report)
     hermes_rules.check(agents, report)
     mcp_rules.check(agents, report)
@@ -68,98 +53,6 @@ def _nodes_known(nodes: Tree, agents: Agents, report: Report) -> None:
         report.add(
             node.spot, f"no node is called {name!r}", f"did you mean {near[0]!r}?" if near else f"known: {listed}"
         )
-
-
-def _places(vmid: str, agent: Tree, side: str) -> list[_Place]:
-    mounts = agent.at("mounts")
-    found = []
-    for mount in mounts.items if mounts else []:
-        tree, text = mount.at(side), mount.text(side)
-        if tree is not None and text is not None and text.startswith("/"):
-            found.append(_Place(vmid, "/" + "/".join(part for part in text.split("/") if part), tree))
-    return found
-
-
-def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
-    for first, second in combinations(_places(vmid, agent, "guest"), 2):
-        if first.path == second.path:
-            report.add(second.tree.spot, f"{second.path!r} is mounted twice", "each guest path once")
-        elif inside(first.path, second.path):
-            # Proxmox mounts in the order of the list: the outer one would cover the inner one.
-            report.add(
-                second.tree.spot, f"{second.path!r} would cover the mount on {first.path!r}", "the outer folder first"
-            )
-    for one, other in combinations(_places(vmid, agent, "host"), 2):
-        if one.path == other.path:
-            report.add(other.tree.spot, f"{other.path!r} is mounted twice", "each host folder once")
-    _own_folders(vmid, agent, report)
-    _documents_can_be_written(vmid, agent, report)
-
-
-def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
-    """Hermes' own folders lie apart from the mounts, and from each other."""
-    data = agent.text("hermes", "data_dir") or "/opt/hermes"
-    kind = agent.text("runtime", "type") or "docker"
-    state = None if kind == "docker" else agent.text("runtime", "state_dir") or "/var/lib/hermes"
-    for place in _places(vmid, agent, "guest"):
-        for own, what in ((data, "data"), (state, "state")):
-            near = own is not None and (inside(place.path, own) or inside(own, place.path))
-            if place.path not in GUEST_SHARED and near:
-                report.add(
-                    place.tree.spot,
-                    f"{place.path!r} collides with the folder of Hermes' own {what}, {own!r}",
-                    "a path apart from it; that data belongs on the container's own disk",
-                )
-    if state is not None and (inside(state, data) or inside(data, state)):
-        tree = agent.at("runtime", "state_dir") or agent.at("hermes", "data_dir") or agent
-        report.add(
-            tree.spot, f"`runtime.state_dir` {state!r} and `hermes.data_dir` {data!r} overlap", "two folders apart"
-        )
-
-
-def _documents_can_be_written(vmid: str, agent: Tree, report: Report) -> None:
-    """The documents go into the working directory, which therefore is no read-only mount."""
-    documents, folder = agent.at("hermes", "documents"), agent.text("hermes", "working_directory")
-    tree = agent.at("hermes", "working_directory")
-    if not documents or not documents.children or folder is None or tree is None:
-        return
-    mounts = agent.at("mounts")
-    for mount in mounts.items if mounts else []:
-        read_only, guest = mount.at("read_only"), mount.text("guest")
-        if guest and read_only and read_only.value is True and inside(folder, guest):
-            report.add(tree.spot, f"{folder!r} is read-only, and `hermes.documents` go there", "a folder to write to")
-
-
-def _folders_of_their_own(agents: Agents, report: Report) -> None:
-    nodes = {agent.text("node") for agent in agents.values()}
-    for node in nodes:
-        # What `defaults` or an anchor shares stands in one place for several agents: one group, one mistake.
-        groups: dict[tuple[int, int], list[_Place]] = {}
-        for vmid, agent in agents.items():
-            if agent.text("node") == node:
-                for place in _places(vmid, agent, "host"):
-                    groups.setdefault((place.tree.spot.line, place.tree.spot.column), []).append(place)
-        for group in groups.values():
-            if len({place.vmid for place in group}) > 1:
-                users = ", ".join(dict.fromkeys(place.vmid for place in group))
-                report.add(group[0].tree.spot, f"{group[0].path!r} would be one folder of the agents {users}", _APART)
-        for one, other in combinations(groups.values(), 2):
-            pairs = ((a, b) for a in one for b in other if a.vmid != b.vmid)
-            if (pair := next(pairs, None)) and not len(one) == len(other) > 1:
-                _apart(*pair, report)
-
-
-_APART: Final = "a folder for each agent: they would write into each other's files"
-
-
-def _apart(one: _Place, other: _Place, report: Report) -> None:
-    where = f"agent {one.vmid} (line {one.tree.spot.line})"
-    if one.path == other.path:
-        report.add(other.tree.spot, f"{other.path!r} is already a folder of {where}", _APART)
-    elif inside(other.path, one.path):
-        report.add(other.tree.spot, f"{other.path!r} lies inside {one.path!r} of {where}", _APART)
-    elif inside(one.path, other.path):
-        report.add(other.tree.spot, f"{other.path!r} holds {one.path!r} of {where}", _APART)
 
 
 def _addresses_of_their_own(agents: Agents, report: Report) -> None:

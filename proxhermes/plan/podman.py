@@ -13,10 +13,10 @@ from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import podman
 from proxhermes.hermes.files import decoded
 from proxhermes.inventory.models import Agent, Engine
+from proxhermes.inventory.runtime_rules import PODMAN_ON_DEBIAN
 from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
 
-_FIRST: Final = 13  # Debian's release from which on Podman, its network and its compose do all that is asked of them
 _PACKAGES: Final = ("podman", "docker-compose", "aardvark-dns", "catatonit", "nftables", "ca-certificates", "curl")
 """aardvark-dns: names in compose's networks; catatonit: `init: true`; nftables: the network; curl: asks the gateway."""
 _ASKED: Final = tuple(name for name in _PACKAGES if name != "ca-certificates")
@@ -29,10 +29,10 @@ def plan_podman(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     """
     if facts is None:
         return EnginePlan((change("Podman", None, "distro, running", Effect.NONE),))
-    if facts.os_id != "debian" or not newer_than(facts.os_version, _FIRST):
+    if facts.os_id != "debian" or not newer_than(facts.os_version, PODMAN_ON_DEBIAN):
         system = f"{facts.os_id or 'an unknown system'} {facts.os_version}".strip()
         raise Refused(
-            f"CT {agent.vmid} runs {system}; Podman is set up on Debian {_FIRST} and later",
+            f"CT {agent.vmid} runs {system}; Podman is set up on Debian {PODMAN_ON_DEBIAN} and later",
             hint="runtime.engine: docker, or a template of Debian 13",
         )
     packages, changes = _packages(facts)

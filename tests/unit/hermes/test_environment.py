@@ -170,3 +170,29 @@ def test_masked_it_asks_for_no_secret(gathered: Any, monkeypatch: pytest.MonkeyP
 
 def test_nothing_that_prints_shows_a_value(gathered: Any) -> None:
     assert SECRET not in repr(gathered({"a.env": f"A={SECRET}\n"}, secrets={"S": {"env": "OTHER"}}))
+
+
+@pytest.mark.parametrize("runtime", [{"ports": ["9119:9119"]}, {"network": "host"}])
+@pytest.mark.parametrize("reveal", [True, False])
+def test_an_open_dashboard_asks_who_is_there_whatever_the_files_say(
+    make_agent: Any, tmp_path: Path, runtime: dict[str, Any], reveal: bool
+) -> None:
+    file = tmp_path / "a.env"
+    file.touch(0o600)
+    shown = {"HERMES_DASHBOARD": "1", "HERMES_DASHBOARD_HOST": "0.0.0.0"}
+    hermes = {"environment": shown, "environment_files": [str(file)]}
+    file.write_text("FOO=bar\nHERMES_DASHBOARD_BASIC_AUTH_USERNAME=me\n")
+    with pytest.raises(UsageError, match="the dashboard would be open to everybody"):
+        environment.environment(make_agent(runtime=runtime, hermes=hermes), reveal=reveal)
+    environment.environment(make_agent(runtime={}, hermes=hermes), reveal=reveal)
+    file.write_text(f"{file.read_text()}HERMES_DASHBOARD_BASIC_AUTH_PASSWORD={SECRET}\n")
+    environment.environment(make_agent(runtime=runtime, hermes=hermes), reveal=reveal)
+
+
+def test_the_home_is_said_by_the_runtimes_own_option(make_agent: Any, tmp_path: Path) -> None:
+    (tmp_path / "h.env").write_text("HERMES_HOME=/x\n")
+    for kind, option in (("docker", "hermes.data_dir"), ("native", "runtime.state_dir")):
+        agent = make_agent(runtime={"type": kind}, hermes={"environment_files": [str(tmp_path / "h.env")]})
+        with pytest.raises(UsageError) as caught:
+            environment.environment(agent)
+        assert caught.value.hint == f"`{option}` in its place"
