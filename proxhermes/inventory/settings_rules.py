@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxhermes.inventory import messaging_rules
+from proxhermes.inventory.hermes import CONFIG_VERSION
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.mcp_rules import literal_secrets
 from proxhermes.inventory.problems import render_path
@@ -40,6 +41,8 @@ _ALIASES: Final[Mapping[Path, Path]] = {
     ("context_length",): ("model", "context_length"),
 }
 """Other names that Hermes knows them by."""
+_OLDEST: Final = 12
+"""Of config.yaml's versions, the first that Hermes still brings up to date."""
 _VARIABLE: Final = re.compile(r"\$\{([^}]+)\}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_BESIDE: Final = ("settings", "settings_files", "terminal", "mcp_servers")
@@ -155,13 +158,23 @@ def _whole_file(agent: Tree, config: Tree | None, report: Report) -> None:
             )
     if config is None:
         return
-    silent = [(path, section) for path, expected, section in _sections(agent) if not _says(config, path, expected)]
-    for section in dict.fromkeys(section.key for path, section in silent if path[0] != "mcp_servers"):
-        keys = ", ".join(render_path(path) for path, tree in silent if tree.key == section)
+    silent = [
+        f"{render_path(path)} (`{render_path(section.key.path)}`, {report.place(section.key)})"
+        for path, expected, section in _sections(agent)
+        if path[0] != "mcp_servers" and not _says(config, path, expected)
+    ]
+    if silent:
         report.warn(
             file.spot,
-            f"{file.value} does not say what `{render_path(section.path)}` ({report.place(section)}) says: {keys}",
+            f"{file.value} does not say what the inventory says elsewhere: {', '.join(silent)}",
             "these keys in the file, which alone counts for Hermes",
+        )
+    version = config.at("_config_version")
+    if version is None or type(version.value) is not int or version.value < _OLDEST:
+        report.warn(
+            file.spot if version is None else version.spot,
+            f"{file.value} has no `_config_version` from {_OLDEST} on: newer images refuse to bring it up to date",
+            f"`_config_version: {CONFIG_VERSION}`, or the one that the file was written for",
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, GuestFacts, Place
-from proxhermes.hermes import compose, layout
+from proxhermes.hermes import compose, layout, masks
 from proxhermes.hermes.merge import leaves
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
@@ -60,11 +60,12 @@ def compose_file(
     if content.decode() == text:
         return [], None
     before, after = _flat(compose.service_of(content.decode())), _flat(compose.service_of(text))
-    changes = [
-        change(f"{compose.NAME}: {path}", before.get(path), after.get(path), effect)
-        for path in dict.fromkeys([*after, *before])
-        if before.get(path) != after.get(path)
-    ]
+    changes: list[Change] = []
+    for path in dict.fromkeys([*after, *before]):
+        old, new = before.get(path), after.get(path)
+        if old != new:
+            subject = f"{compose.NAME}: {path}"
+            changes.append(change(subject, masks.masked(old, path), masks.masked(new, path), effect))
     if not changes:
         changes.append(change(compose.NAME, "written by another version", "the same, written anew", Effect.NONE))
     return changes, text.encode()
@@ -74,7 +75,7 @@ def _flat(document: Any) -> dict[str, str]:
     """A compose file's values by short paths, as text; each volume for itself, by where the agent sees it."""
     flat: dict[str, str] = {}
     for path, value in leaves(document):
-        name = ".".join(path).removeprefix(f"services.{layout.CONTAINER}.")
+        name = ".".join(map(str, path)).removeprefix(f"services.{layout.CONTAINER}.")
         if name == "volumes" and isinstance(value, list):
             flat |= {f"volume {volume.get('target')}": _volume(volume) for volume in value if isinstance(volume, dict)}
         else:

@@ -283,6 +283,16 @@ def test_no_change_shows_a_secret(make_agent: Any) -> None:
     assert env.values(written(agent, found)["home:.env"].decode())["API_SERVER_KEY"] == "the-gateways"
 
 
+def test_a_secret_that_somebody_wrote_into_compose_yaml_is_not_shown(make_agent: Any) -> None:
+    override = {"environment": {"A_TOKEN": "${X}", "URL": "http://h"}}
+    facts = settled(make_agent(runtime={"compose_override": override}))
+    text = (facts.content("compose") or b"").replace(b"http://h", b"http://u:hunter2@h")
+    text = text.replace(b"A_TOKEN: ", b"A_TOKEN: hunter2\n      B: ")
+    found = plan(make_agent(), changed(facts, "compose", text))
+    assert {"compose.yaml: environment.A_TOKEN", "compose.yaml: environment.URL"} <= set(subjects(found))
+    assert "hunter2" not in str(found.changes)
+
+
 def test_mounts_that_are_plain_folders_are_named(make_agent: Any) -> None:
     assert plan(make_agent(), settled(make_agent(), mounted={"/data": True, "/fast": False})).unmounted == ("/fast",)
 
