@@ -94,6 +94,7 @@ class Operator:
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"{argv} took more than {timeout} s\n{out}\n{err}") from None
+        print("$ proxhermes", *argv, f"\n{out}{err}")  # shown with the story if it fails
         done = subprocess.CompletedProcess(argv, process.returncode, out, err)
         if code is not None:
             assert done.returncode == code, f"{argv} ended with {done.returncode}\n--- stdout\n{out}\n--- stderr\n{err}"
@@ -101,6 +102,10 @@ class Operator:
 
     def json(self, *argv: str, code: int | None = 0) -> Any:
         return json.loads(self.run(*argv, "--json", code=code).stdout)
+
+    def guest(self, script: str, *, vmid: int, check: bool = True) -> str:
+        """What a script prints in the guest."""
+        return str(self.lab.guest(vmid, ["sh", "-euc", script], check=check).stdout)
 
     def logs(self) -> str:
         """All that the runs wrote to their logs."""

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,9 +36,7 @@ def mine(document: dict[str, Any], **changed: Any) -> None:
     agent(document, VMID, **({"messaging": {}} | changed))
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    """What a script prints in the guest."""
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def container(operator: Operator) -> tuple[str, str]:
@@ -213,13 +212,17 @@ def test_daemon_json_is_merged_and_a_broken_one_stops_the_run(inside: Operator) 
 
 
 def test_a_changed_uid_takes_everything_along(inside: Operator) -> None:
+    made = (
+        "setpriv --reuid 10000 --regid 10000 --clear-groups sh -c 'umask 027; mkdir /data/mine; touch /data/mine/file'"
+    )
+    guest(inside, f"{made}; touch /data/theirs")
     change(inside, "hermes", uid=1500, gid=1500)
     inside.run("up", "--no-verify", "--take-ownership")
-    assert guest(inside, f"find {HOME} ! -uid 1500") == ""
+    assert guest(inside, f"find {HOME} /data ! -uid 1500 -o ! -gid 1500").split() == ["/data/theirs"]
     assert bootstrap(inside) == []
     inside.write(mine)
     inside.run("up", "--no-verify", "--take-ownership")
-    assert guest(inside, f"find {HOME} ! -uid 10000") == ""
+    assert guest(inside, f"find {HOME} /data ! -uid 10000 -o ! -gid 10000").split() == ["/data/theirs"]
 
 
 def test_a_link_laid_by_the_agent_is_not_followed(inside: Operator) -> None:

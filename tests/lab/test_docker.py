@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,8 +38,7 @@ def runtime(operator: Operator, hermes: dict[str, Any] | None = None, **options:
     return [change["subject"] for change in result["changes"]]
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def inspect(operator: Operator, path: str) -> Any:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,7 @@ def give(operator: Operator, **changed: Any) -> None:
     operator.write(lambda document: agent(document, VMID, **given) and None)
 
 
-def guest(operator: Operator, script: str) -> str:
-    """What a script prints in the guest."""
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script]).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def ask(operator: Operator, prompt: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,7 @@ def bootstrap(operator: Operator, **options: Any) -> list[str]:
     return [change["subject"] for change in result["changes"]]
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def show(operator: Operator, name: str) -> str:
@@ -206,6 +206,54 @@ def test_hermes_is_on_everybodys_path(native: Operator) -> None:
     bootstrap(native)
 
 
+def test_a_user_that_is_somebody_elses_is_refused(native: Operator) -> None:
+    guest(native, "useradd -u 20001 bot")
+    pid = show(native, "MainPID")
+    write(native, user="bot")
+    assert "the user 10000 of this guest is called hermes, not bot" in native.run("bootstrap", code=None).stderr
+    write(native, user="other", create_user=False)
+    assert "the user 10000 of this guest is called hermes, not other" in native.run("bootstrap", code=None).stderr
+    assert show(native, "MainPID") == pid
+
+
+def test_the_user_that_was_made_gets_another_name(native: Operator) -> None:
+    assert {"user other", "group others"} <= set(bootstrap(native, user="other", group="others"))
+    assert guest(
+        native, "id -un 10000; id -gn other; ps -o user= -p $(systemctl show " + UNIT + " -P MainPID)"
+    ).split() == [
+        "other",
+        "others",
+        "other",
+    ]
+    assert bootstrap(native, user="other", group="others", create_user=False) == []
+    bootstrap(native)
+
+
+def test_from_docker_to_native_and_back_nothing_is_lost(native: Operator) -> None:
+    native.run("verify", "--only", "hermes.answer")
+    guest(native, f"for file in {KEPT}; do echo kept >$file; chown 10000:10000 $file; done")
+    sessions = count(native, HOME)
+    assert sessions
+    write(native, docker=True)
+    native.run("up", timeout=900)
+    assert guest(native, f"ls /etc/systemd/system/{UNIT} /usr/local/bin/hermes {HOME} 2>/dev/null || true") == ""
+    assert guest(native, "cat /opt/hermes/data/memories/kept /opt/hermes/data/home/kept") == "kept\nkept\n"
+    assert count(native, "/opt/hermes/data") >= sessions
+    write(native)
+    native.run("up", timeout=900)
+    assert guest(native, f"cat {KEPT}") == "kept\nkept\n"
+    assert guest(native, "docker ps -aq; ls -d /opt/hermes/data 2>/dev/null || true") == ""
+    assert count(native, HOME) >= sessions
+    assert bootstrap(native) == []
+
+
+def count(operator: Operator, home: str) -> int:
+    """How many sessions the agent knows."""
+    connect = f"import sqlite3; base = sqlite3.connect('{home}/state.db')"
+    script = f"{connect}; print(base.execute('select count(*) from sessions').fetchone()[0])"
+    return int(guest(operator, f'/opt/hermes/current/bin/python -c "{script}"'))
+
+
 def wheel(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), PINNED]
     subprocess.run(command, check=True)
@@ -283,53 +331,3 @@ def test_from_git_a_branch_that_moves_is_another_version(native: Operator) -> No
     assert "does not answer" in done.stderr
     write(native, package={"git": "file:///srv/gone.git", "ref": "no-such"})
     assert "no-such" in native.run("bootstrap", code=None).stderr
-
-
-def test_a_user_that_is_somebody_elses_is_refused(native: Operator) -> None:
-    bootstrap(native)
-    guest(native, "useradd -u 20001 bot")
-    pid = show(native, "MainPID")
-    write(native, user="bot")
-    assert "the user 10000 of this guest is called hermes, not bot" in native.run("bootstrap", code=None).stderr
-    write(native, user="other", create_user=False)
-    assert "the user 10000 of this guest is called hermes, not other" in native.run("bootstrap", code=None).stderr
-    assert show(native, "MainPID") == pid
-
-
-def test_the_user_that_was_made_gets_another_name(native: Operator) -> None:
-    assert {"user other", "group others"} <= set(bootstrap(native, user="other", group="others"))
-    assert guest(
-        native, "id -un 10000; id -gn other; ps -o user= -p $(systemctl show " + UNIT + " -P MainPID)"
-    ).split() == [
-        "other",
-        "others",
-        "other",
-    ]
-    assert bootstrap(native, user="other", group="others", create_user=False) == []
-    bootstrap(native)
-
-
-def test_from_docker_to_native_and_back_nothing_is_lost(native: Operator) -> None:
-    bootstrap(native)
-    native.run("verify", "--only", "hermes.answer")
-    guest(native, f"for file in {KEPT}; do echo kept >$file; chown 10000:10000 $file; done")
-    sessions = count(native, HOME)
-    assert sessions
-    write(native, docker=True)
-    native.run("up", timeout=900)
-    assert guest(native, f"ls /etc/systemd/system/{UNIT} /usr/local/bin/hermes {HOME} 2>/dev/null || true") == ""
-    assert guest(native, "cat /opt/hermes/data/memories/kept /opt/hermes/data/home/kept") == "kept\nkept\n"
-    assert count(native, "/opt/hermes/data") >= sessions
-    write(native)
-    native.run("up", timeout=900)
-    assert guest(native, f"cat {KEPT}") == "kept\nkept\n"
-    assert guest(native, "docker ps -aq; ls -d /opt/hermes/data 2>/dev/null || true") == ""
-    assert count(native, HOME) >= sessions
-    assert bootstrap(native) == []
-
-
-def count(operator: Operator, home: str) -> int:
-    """How many sessions the agent knows."""
-    connect = f"import sqlite3; base = sqlite3.connect('{home}/state.db')"
-    script = f"{connect}; print(base.execute('select count(*) from sessions').fetchone()[0])"
-    return int(guest(operator, f'/opt/hermes/current/bin/python -c "{script}"'))

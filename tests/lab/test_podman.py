@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,9 +27,7 @@ def mine(document: dict[str, Any], engine: str = "podman", **changed: Any) -> No
     agent(document, VMID, **({"messaging": {}, "runtime": {"engine": engine}} | changed))
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    """What a script prints in the guest."""
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def container(operator: Operator, engine: str = "podman") -> tuple[str, str]:

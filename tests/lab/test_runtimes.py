@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,8 +46,7 @@ def mine(document: dict[str, Any], kind: str, options: dict[str, Any]) -> None:
     agent(document, VMID, **WITH_DOCKER, messaging={}, runtime={"type": kind, **options})
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def changes(operator: Operator) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,9 +82,7 @@ def mine(document: dict[str, Any], **changed: Any) -> None:
     agent(document, VMID, **WITH_DOCKER, messaging={}, hermes=hermes | changed)
 
 
-def guest(operator: Operator, script: str) -> str:
-    """What a script prints in the guest."""
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script]).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def as_agent(operator: Operator, script: str) -> str:

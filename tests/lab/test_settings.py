@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,7 @@ def declare(operator: Operator, **hermes: Any) -> None:
     operator.write(lambda document: agent(document, VMID, **WITH_DOCKER, messaging={}, hermes=hermes))
 
 
-def guest(operator: Operator, script: str, *, check: bool = True) -> str:
-    return str(operator.lab.guest(VMID, ["sh", "-euc", script], check=check).stdout)
+guest = partial(Operator.guest, vmid=VMID)
 
 
 def changes(operator: Operator, *, said: str = "") -> list[str]:
