@@ -180,7 +180,7 @@ def _look_into(target: Target, doors: Doors, events: Events) -> InnerPlan:
 
 
 def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bool = False) -> InnerPlan:
-    """Bring Docker and Hermes in the agent's running container to what the inventory says, and the gateway up.
+    """Bring the engine and Hermes in the agent's running container to what the inventory says, and the gateway up.
 
     Returns what was planned, all of it done. Raises Refused for a container that proxhermes did not make, before
     anything in it is looked at, and ProxhermesError where none runs.
