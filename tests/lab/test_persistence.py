@@ -171,7 +171,14 @@ def persistent(operator: Operator) -> Runtime:
             "npm": "npm install -g semver",
         },
         asks={"apt": "test -x /usr/bin/hello", "pip": 'python -c "import iniconfig"', "npm": "semver --help"},
-        section={"type": "persistent", "image": "debian:13", "package": {"pypi": "hermes-agent==0.18.2"}},
+        section={
+            "type": "persistent",
+            "image": "debian:13",
+            "package": {"pypi": "hermes-agent==0.18.2"},
+            # Two versions are built, and nothing but the API server is asked for.
+            "extras": [],
+            "extra_python_packages": ["aiohttp"],
+        },
     )
 
 
