@@ -56,15 +56,17 @@ class Hermes(Model):
     config_version: int = Field(
         default=CONFIG_VERSION, ge=12, description="Version of config.yaml's schema that a new file is written in."
     )
-    terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.")
+    terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.", examples=[{"timeout": 180}])
     environment: Mapping[VariableName, EnvValue] = Field(
-        default_factory=dict, description="Lines of .env without secrets."
+        default_factory=dict, description="Lines of .env without secrets.", examples=[{"HERMES_LANGUAGE": "en"}]
     )
     environment_files: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         default=(), description="Files of KEY=VALUE lines for .env; they win over `environment`, and a later one wins."
     )
     secrets: Mapping[VariableName, SecretRef] = Field(
-        default_factory=dict, description="Lines of .env that are secrets; they win over all others."
+        default_factory=dict,
+        description="Lines of .env that are secrets; they win over all others.",
+        examples=[{"EXA_API_KEY": {"env": "EXA_API_KEY"}}],
     )
     auth_file: SecretFile | None = Field(
         default=None, description="An auth.json to begin with (a path, or a reference); one that is there is kept."
@@ -75,12 +77,28 @@ class Hermes(Model):
         "in between stays.",
     )
     mcp_tokens: Mapping[Name, McpToken] = Field(
-        default_factory=dict, description="Logins at MCP servers to begin with, by name; those that are there are kept."
+        default_factory=dict,
+        description="Logins at MCP servers to begin with, by name; those that are there are kept.",
+        examples=[{"wiki": {"token": "secrets/wiki.json"}}],
     )
-    mcp_servers: Mapping[Name, McpServer] = Field(default_factory=dict, description="MCP servers, by name.")
-    documents: Documents = Field(default_factory=dict, description="Files in the working directory.")
-    home_files: HomeFiles = Field(default_factory=dict, description="Files in HERMES_HOME, as SOUL.md.")
-    plugins: Plugins = Field(default_factory=dict, description="Plugins of one's own, by name.")
+    mcp_servers: Mapping[Name, McpServer] = Field(
+        default_factory=dict, description="MCP servers, by name.", examples=[{"wiki": {"url": "https://wiki.lan/mcp"}}]
+    )
+    documents: Documents = Field(
+        default_factory=dict,
+        description="Files in the working directory.",
+        examples=[{"A.md": {"file": "A.md"}}],
+    )
+    home_files: HomeFiles = Field(
+        default_factory=dict,
+        description="Files in HERMES_HOME, as SOUL.md.",
+        examples=[{"SOUL.md": {"file": "SOUL.md"}}],
+    )
+    plugins: Plugins = Field(
+        default_factory=dict,
+        description="Plugins of one's own, by name.",
+        examples=[{"mine": {"path": "plugins/mine"}}],
+    )
 
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 

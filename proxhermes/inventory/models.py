@@ -223,7 +223,7 @@ class Agent(Model):
     node: NodeName = Field(description="The node it runs on: a key under `nodes`.")
     hostname: Hostname = Field(description="The container's host name.")
     litellm: LiteLLM = Field(description="What differs from the common `litellm:` for this agent.")
-    network: Network = Field(description="Its network card.")
+    network: Network = Field(description="Its network card.", examples=[{"bridge": "vmbr0"}])
     template: Template = Field(
         default="debian-13", description="Template: a family, of which the newest is taken, or a volume."
     )
@@ -231,7 +231,7 @@ class Agent(Model):
     cores: int = Field(default=2, ge=1, le=8192, description="CPU cores.")
     memory: int = Field(default=4096, ge=512, description="Memory in MiB.")
     swap: int = Field(default=512, ge=0, description="Swap in MiB.")
-    disk: Disk = Field(default_factory=Disk, description="Its root disk.")
+    disk: Disk = Field(default_factory=Disk, description="Its root disk.", examples=[{"size": 24}])
     onboot: bool = Field(default=True, description="Start it when the node boots.")
     startup: Startup | None = Field(
         default=None, description="Its place in the node's start-up order: order=N,up=S,down=S."
@@ -252,9 +252,14 @@ class Agent(Model):
         default=(),
         max_length=256,
         description="Folders of the node that the agent uses. A list here replaces one in `defaults`.",
+        examples=[[{"host": "/mnt/pve/hdd/hermes", "guest": "/data"}]],
     )
     engine: Engine = Field(default_factory=Engine, description="The container engine, Docker or Podman.")
-    runtime: Runtime = Field(default_factory=DockerRuntime, description="How the agent runs in its container.")
+    runtime: Runtime = Field(
+        default_factory=DockerRuntime,
+        description="How the agent runs in its container.",
+        examples=[{"type": "native"}],
+    )
     hermes: Hermes = Field(default_factory=Hermes, description="The agent's own settings.")
     messaging: Messaging = Field(default_factory=Messaging, description="Messaging platforms.")
 

@@ -148,10 +148,14 @@ class _Contained(_Runtime):
         default="docker", description="Container engine in the Proxmox container."
     )
     extra_volumes: Volumes = Field(
-        default=(), description="Volumes beside the mounts: FOLDER:PATH[:ro|rw], or a volume's name for FOLDER."
+        default=(),
+        description="Volumes beside the mounts: FOLDER:PATH[:ro|rw], or a volume's name for FOLDER.",
+        examples=[["/srv/models:/models:ro"]],
     )
     compose_override: Mapping[str, JsonValue] = Field(
-        default_factory=dict, description="Keys of the compose service for the rest, as `cap_add`, `devices`, `gpus`."
+        default_factory=dict,
+        description="Keys of the compose service for the rest, as `cap_add`, `devices`, `gpus`.",
+        examples=[{"gpus": "all"}],
     )
     restart: Literal["unless-stopped", "always", "on-failure", "no"] = Field(
         default="unless-stopped", description="Restart policy."
@@ -159,10 +163,16 @@ class _Contained(_Runtime):
     network: Literal["bridge", "host"] = Field(
         default="bridge", description="`bridge`: a network of its own; `host`: the Proxmox container's."
     )
-    ports: Ports = Field(default=(), description="Ports published in the container's network. Messaging needs none.")
+    ports: Ports = Field(
+        default=(),
+        description="Ports published in the container's network. Messaging needs none.",
+        examples=[["8642:8642"]],
+    )
     shm_size: Size = Field(default="1g", description="Size of /dev/shm; the browser tools want 1g.")
     healthcheck: Healthcheck = Field(
-        default_factory=Healthcheck, description="How the engine asks the gateway whether it is well."
+        default_factory=Healthcheck,
+        description="How the engine asks the gateway whether it is well.",
+        examples=[{"enabled": False}],
     )
 
     @model_validator(mode="after")
@@ -176,7 +186,9 @@ class _Installed(_Runtime):
     """The options of the types whose code proxhermes installs itself."""
 
     package: Package = Field(
-        default_factory=lambda: Package(pypi=NEWEST_ON_PYPI), description="Where the agent's code comes from."
+        default_factory=lambda: Package(pypi=NEWEST_ON_PYPI),
+        description="Where the agent's code comes from.",
+        examples=[{"pypi": NEWEST_ON_PYPI}],
     )
     extras: Extras = Field(default=EXTRAS, description="Extras of the package (optional dependency groups).")
     extra_packages: AptPackages = Field(default=(), description="Debian packages for the agent's PATH.")

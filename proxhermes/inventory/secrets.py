@@ -134,6 +134,7 @@ class SecretRef(Model):
         strict=False,
         min_length=1,
         description="Program and arguments, run without a shell, that print the secret.",
+        examples=[["pass", "show", "hermes/token"]],
     )
     age: str | None = Field(
         default=None, description="File with the secret that `age` encrypted, relative to the inventory."

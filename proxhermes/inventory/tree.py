@@ -362,7 +362,7 @@ def _boolean_trap(raw: str) -> tuple[str, str]:
     meaning = "true" if raw.lower() in ("yes", "on", "y") else "false"
     return (
         f"`{raw}` without quotes is the boolean {meaning} for some YAML readers and text for others",
-        f'{meaning}, or "{raw}" in quotes',
+        f'{meaning} for a switch, "{raw}" in quotes for a text',
     )
 
 

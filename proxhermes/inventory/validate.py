@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from types import UnionType
@@ -74,7 +76,7 @@ def _tell(detail: ErrorDetails, model: type[BaseModel], tree: Tree, report: Repo
             report.add(kind.spot, detail["msg"], ", ".join(TYPES), path=kind.spot.path)
         case _:
             spot = found.key if "[key]" in detail["loc"] else found.spot
-            report.add(spot, *_words(detail, found), path=path)
+            report.add(spot, *_words(detail, found, _example(model, tagged)), path=path)
 
 
 def _as_written(loc: Sequence[str | int]) -> Path_:
@@ -109,25 +111,40 @@ def _tell_unknown(found: Tree, loc: Sequence[str | int], model: type[BaseModel],
         report.add(found.key, "an unknown key in a secret reference", ways, path=found.key.path[:-1])
         return
     name = str(loc[-1])
-    known = list(parent.model_fields) if parent else []
-    types = [kind for kind, each in TYPES.items() if name in each.model_fields]
-    if types and parent is Hermes:
-        allowed = "it belongs into `runtime`, beside `hermes`"
-    elif types and parent in TYPES.values() and (kind := _own_type(tree, found)):
+    types = _types(name)
+    if types and parent in TYPES.values() and (kind := _own_type(tree, found)):
         said = f"agent {tree.key.path[-1]} is of type {kind.value} (line {kind.spot.line}), which has no {name}"
         report.add(found.key, said, f"move it to the {' and '.join(types)} agents")
         return
-    elif types and parent in TYPES.values():
-        allowed = f"it is an option of the runtime {' and '.join(types)}"
-    elif place := getattr(parent, "ELSEWHERE", {}).get(name):
-        allowed = f"`{place}` in its place"
-    elif near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
-        allowed = f"did you mean `{near[0]}`?"
-    elif parent and (owners := _owners(parent, name)):
-        allowed = f"it belongs into `{owners[0]}`"
-    else:
-        allowed = f"known here: {', '.join(known)}"
-    report.add(found.key, f"unknown key `{name}`", allowed, path=found.key.path)
+    report.add(found.key, f"unknown key `{name}`", _way_out(name, parent, model, str(loc[0])), path=found.key.path)
+
+
+def _way_out(name: str, parent: type[BaseModel] | None, root: type[BaseModel], block: str) -> str:
+    """Where `name`, which `parent` does not know, may have been meant to stand. block: the root's that it is in."""
+    known = list(parent.model_fields) if parent else []
+    types = _types(name)
+    if types and parent is Hermes:
+        return "it belongs into `runtime`, beside `hermes`"
+    if types and parent in TYPES.values():
+        return f"it is an option of the runtime{'s' if len(types) > 1 else ''} {' and '.join(types)}"
+    if place := getattr(parent, "ELSEWHERE", {}).get(name):
+        return f"`{place}` in its place"
+    if begun := [each for each in known if len(name) > 2 and each.startswith(name)]:
+        return f"did you mean `{begun[0]}`?"
+    if parent is not root and name in root.model_fields:
+        return f"it belongs beside `{block}`"
+    if parent and (owners := _owners(parent, name)):
+        return f"it belongs into `{owners[0]}`"
+    if near := get_close_matches(name.replace("-", "_").lower(), known, n=1):
+        return f"did you mean `{near[0]}`?"
+    if parent is Hermes and (owners := _owners(root, name)):
+        return f"it belongs into `{owners[0]}`, beside `hermes`"
+    return f"known here: {', '.join(known)}"
+
+
+def _types(name: str) -> list[str]:
+    """The types of runtime that have this option."""
+    return [kind for kind, each in TYPES.items() if name in each.model_fields]
 
 
 def _own_type(tree: Tree, found: Tree) -> Tree | None:
@@ -137,12 +154,15 @@ def _own_type(tree: Tree, found: Tree) -> Tree | None:
     return kind if own and found.key.path[0] == "defaults" else None
 
 
-def _words(detail: ErrorDetails, found: Tree) -> tuple[str, str]:
+def _words(detail: ErrorDetails, found: Tree, example: object) -> tuple[str, str]:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == MISTAKE:
         return detail["msg"], str(context.get("allowed", ""))
     if wanted := _KINDS.get(kind):
-        return f"{found.kind} stands here instead of {wanted}", wanted
+        said = f"{found.kind} stands here instead of {wanted}"
+        if kind == "string_type" and isinstance(found.value, bool):
+            return said, f'"{found.kind}" in quotes'
+        return said, wanted if example is None else f"as in `{_written(example)}`"
     match kind:
         case "literal_error":
             return "this is not one of the values known here", str(context["expected"])
@@ -156,6 +176,36 @@ def _words(detail: ErrorDetails, found: Tree) -> tuple[str, str]:
             return "this is empty", f"at least {context['min_length']}"
         case _:
             return detail["msg"], ""
+
+
+def _example(model: type[BaseModel], loc: Sequence[str | int]) -> object:
+    """What may stand at `loc`: the example of its field, or a part of it for an item or an entry; None without one."""
+    for end in range(len(loc), 0, -1):
+        parent = _model_at(model, loc[: end - 1])
+        field = parent.model_fields.get(str(loc[end - 1])) if parent else None
+        if field is not None:
+            example = field.examples[0] if field.examples else None
+            for part in _as_written(loc)[len(_as_written(loc[:end])) :]:
+                items = (
+                    example if isinstance(example, list) else [*example.values()] if isinstance(example, dict) else []
+                )
+                example = example[part] if isinstance(example, dict) and part in example else next(iter(items), None)
+            return example
+    return None
+
+
+def _written(value: object) -> str:
+    """A value as one writes it in the file, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_within(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_within(each) for each in value) + "]"
+    return json.dumps(value)
+
+
+def _within(value: object) -> str:
+    """A value in a block or a list; text without quotes where it needs none."""
+    return value if isinstance(value, str) and re.fullmatch(r"/?[A-Za-z][A-Za-z0-9_./-]*", value) else _written(value)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -203,6 +203,59 @@ def test_one_mistake_is_one_message_at_its_place(problems, text, path, word):
     assert [other for other in found if (other.line, other.column) == (problem.line, problem.column)] == [problem]
 
 
+def runtime(more: str) -> str:
+    return agent(f"    runtime: {{{more}}}\n")
+
+
+def hermes(more: str) -> str:
+    return agent(f"    hermes: {{{more}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        (agent("    mcp_servers: {}\n"), "it belongs into `hermes`"),
+        (agent("    secrets: {}\n"), "it belongs into `hermes`"),
+        (hermes("env: {A: b}"), "did you mean `environment`?"),
+        (hermes("messaging: {}"), "it belongs beside `hermes`"),
+        (hermes("model: x"), "it belongs into `litellm`, beside `hermes`"),
+        (hermes("image: x"), "it belongs into `runtime`, beside `hermes`"),
+        (runtime("type: native, hermes: {}"), "it belongs beside `runtime`"),
+        (runtime("type: docker, extras: [a]"), "it is an option of the runtimes persistent and native"),
+        (runtime("type: docker, create_user: true"), "it is an option of the runtime native"),
+        (agent("    engine: podman\n"), "`runtime: {engine: podman}`"),
+        (runtime("restart: no"), 'false for a switch, "no" in quotes for a text'),
+        (runtime("type: native") + "    hermes: {environment: {HERMES_HOME: /x}}\n", "`runtime.state_dir` in its place"),
+        (hermes("environment: {HERMES_HOME: /x}"), "`hermes.data_dir` in its place"),
+        # not pydantic's own words
+        (runtime("shm_size: 1gib"), "as in `1g` or `512m`"),
+        (runtime("type: native, extras: [Web UI]"), "small letters and digits: `web`"),
+        (runtime("type: native, package: {git: 'https://g/x', ref: -x}"), "as in `v0.19.0`, `main` or a commit"),
+        (runtime("type: native, package: {pypi: hermes-agent == 0.19.0}"), "without blanks, as in `pandas==2.2.3` or `httpx[http2]>=0.27`"),
+        (hermes("mcp_servers: {a b: {command: x}}"), "letters, digits and . _ -, the first one no . _ -"),
+        (hermes("mcp_servers: {a: {url: 'http://h', headers: {'a b': c}}}"), "as in `X-Api-Key`"),
+        (agent("    litellm: {model: a b}\n"), "one word, as LiteLLM lists it"),
+        # the shape of what is wanted
+        (agent("    runtime: native\n"), "as in `{type: native}`"),
+        (agent("    network: vmbr0\n").replace("    network: {bridge: b}\n", ""), "as in `{bridge: vmbr0}`"),
+        (agent("    mounts: [/data]\n"), "as in `{host: /mnt/pve/hdd/hermes, guest: /data}`"),
+        (runtime("type: native, package: hermes-agent==0.19.0"), 'as in `{pypi: "hermes-agent==0.19.0"}`'),
+        (runtime("healthcheck: false"), "as in `{enabled: false}`"),
+        (runtime("ports: [8642]"), 'as in `"8642:8642"`'),
+        (runtime("ports: 8642"), 'as in `["8642:8642"]`'),
+        (hermes("plugins: {mine: plugins/mine}"), "as in `{path: plugins/mine}`"),
+        (hermes("mcp_tokens: {linear: linear.json}"), "as in `{token: secrets/wiki.json}`"),
+        (hermes("documents: [A]"), "as in `{A.md: {file: A.md}}`"),
+        (hermes("documents: {B.md: 3}"), "as in `{file: A.md}`"),
+        (hermes("secrets: {A: {command: pass show x}}"), "as in `[pass, show, hermes/token]`"),
+        (hermes("environment: {FLAG: true}"), '"true" in quotes'),
+        (agent("    timezone: 5\n"), "text"),
+    ],
+)  # fmt: skip
+def test_the_way_out_leads_out(problems, text, allowed):
+    assert [problem.allowed for problem in problems(text)] == [allowed]
+
+
 def test_nearest_key_is_offered(problems):
     (problem,) = problems(agent("    hostnam: x\n"))
     assert problem.allowed == "did you mean `hostname`?"

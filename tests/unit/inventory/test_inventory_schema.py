@@ -146,6 +146,18 @@ def errors(text: str) -> list[str]:
     return [error.json_path for error in validator.iter_errors(plain(text))]
 
 
+def test_the_examples_in_it_are_good_ones():
+    schema = json_schema()
+    found = 0
+    for definition in schema["$defs"].values():
+        for name, each in definition.get("properties", {}).items():
+            for example in each.get("examples", []):
+                found += 1
+                validator = jsonschema.Draft202012Validator({**each, "$defs": schema["$defs"]})
+                assert not [error.message for error in validator.iter_errors(example)], name
+    assert found > 10
+
+
 def test_it_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
