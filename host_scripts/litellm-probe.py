@@ -4,6 +4,8 @@ Prints one JSON object; the key is read from the agent's .env and never printed.
 (PyYAML and python-dotenv come with Hermes).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -23,7 +25,7 @@ base = str(model.get("base_url") or "").rstrip("/")
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(url, bearer=None):
+def ask(url: str, bearer: str | None = None) -> tuple[int, str]:
     """Status and body of a GET; status 0 with the reason when there was no answer."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {})
     try:
@@ -35,7 +37,7 @@ def ask(url, bearer=None):
         return 0, str(getattr(error, "reason", error))
 
 
-def models(text):
+def models(text: str) -> list[str]:
     try:
         return [entry["id"] for entry in json.loads(text)["data"]]
     except (ValueError, KeyError, TypeError):

@@ -33,6 +33,9 @@ ALLOWED = {
     "run": {"apply", "plan", "facts", "transport", "hermes", "inventory", "errors", "events"},
 }
 IO = {"subprocess", "socket", "requests", "paramiko", "proxmoxer", "time", "os", "shutil", "urllib.request"}
+READS = {"open", "read", "read_bytes", "read_text", "resolve", "stat", "walk"}
+READERS = {"documents", "environment", "local_files", "package", "rendering", "wanted"}
+"""Of hermes/, what reads the operator's own files and secrets."""
 
 
 def _imports(path: Path, at_run_time_only: bool = False) -> set[str]:
@@ -69,6 +72,23 @@ def test_pure_rooms_do_no_io(path: Path) -> None:
     names = {name for full in _imports(path) for name in (full, full.rpartition(".")[0], full.split(".")[0])}
     assert not names & IO
     assert not any(name.startswith("proxhermes.transport") for name in _imports(path, at_run_time_only=True))
+
+
+def _reads(node: ast.AST) -> bool:
+    """Whether it is a call that reads a file or looks up a secret."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name("super")))):
+            return False
+        case ast.Call(func=ast.Attribute(attr=name)):
+            return name in READS
+        case ast.Call(func=ast.Name("open")):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if _room(p) == "hermes"], ids=lambda p: p.name)
+def test_few_modules_read_the_operators_files_and_secrets(path: Path) -> None:
+    assert any(_reads(node) for node in ast.walk(ast.parse(path.read_text()))) == (path.stem in READERS)
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if _room(p) == "lab"], ids=lambda p: str(p.relative_to(ROOT)))
