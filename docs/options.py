@@ -48,6 +48,10 @@ def _one(option: str, ours: str, *tests: str, note: str = "", newer: bool = Fals
 _MCP_TEST: Final = f"{UNIT}/hermes/test_mcp.py::test_what_is_declared_is_what_hermes_reads"
 _UNIT_TEST: Final = f"{UNIT}/hermes/test_unit.py::test_the_options_of_the_inventory_are_in_the_unit"
 _DASHBOARD: Final = f"{UNIT}/hermes/test_compose.py::test_the_images_supervisor_is_told_of_the_dashboard"
+_BACKEND: Final = (
+    f"{UNIT}/hermes/test_compose.py::test_a_declared_host_and_port_of_the_dashboard_are_what_the_supervisor_gets"
+)
+_NUMBERS: Final = f"{UNIT}/hermes/test_unit.py::test_the_agents_numbers_are_those_of_the_inventory_everywhere"
 
 MODULE: Final[tuple[Counterpart, ...]] = (
     _one("enable", "", note="An agent that stands in the inventory is enabled; `destroy` removes it."),
@@ -57,8 +61,11 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         f"{LAB}/test_native.py::test_from_git_a_branch_that_moves_is_another_version",
         note="From PyPI, a wheel or git; with `type: docker` it is `runtime.image`.",
     ),
-    _one("user", "runtime.user hermes.uid", _UNIT_TEST, note="Its name with `type: native`, its number with any."),
-    _one("group", "runtime.group hermes.gid", _UNIT_TEST),
+    _one(
+        "user", "runtime.user hermes.uid", _UNIT_TEST, _NUMBERS,
+        note="Its name with `type: native`, its number with any.",
+    ),
+    _one("group", "runtime.group hermes.gid", _UNIT_TEST, _NUMBERS),
     _one("createUser", "runtime.create_user", f"{LAB}/test_native.py::test_a_user_that_is_somebody_elses_is_refused"),
     _one(
         "stateDir", "runtime.state_dir", _UNIT_TEST,
@@ -130,7 +137,8 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "extraPackages", "runtime.extra_packages",
         f"{UNIT}/plan/test_native_plan.py::test_packages_that_are_missing_or_of_another_version_are_installed",
         f"{LAB}/test_native.py::test_from_a_wheel_with_packages_of_ones_own",
-        note="Debian packages. The official image has its own; more of them belong into an image of one's own.",
+        note="Debian packages; one that is taken out stays installed. The official image has its own; more of them "
+        "belong into an image of one's own.",
     ),
     _one(
         "extraPlugins", "hermes.plugins",
@@ -158,16 +166,17 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "addToSystemPackages", "runtime.add_to_path",
         f"{LAB}/test_native.py::test_hermes_is_on_everybodys_path",
         note="With `type: native`; `true` by default, and without the group's write access to the state that the "
-        "module needs for it.",
+        "module needs for it. The module's also reaches into its container; here that is "
+        "`docker exec -it -u 10000:10000 hermes hermes`, and for `type: persistent` what docs/persistent.md says.",
     ),
     _one(
         "backend.mode", "hermes.environment", _DASHBOARD, newer=True,
         note="The dashboard: `HERMES_DASHBOARD: \"1\"`, with `type: docker`. The module's backend serves a desktop "
         "application on the same machine and is refused there, too, beside a container.",
     ),
-    _one("backend.host", "hermes.environment", _DASHBOARD, note="`HERMES_DASHBOARD_HOST`.", newer=True),
+    _one("backend.host", "hermes.environment", _BACKEND, note="`HERMES_DASHBOARD_HOST`.", newer=True),
     _one(
-        "backend.port", "hermes.environment runtime.ports", _DASHBOARD,
+        "backend.port", "hermes.environment runtime.ports", _BACKEND,
         f"{UNIT}/inventory/test_inventory_runtime.py::test_a_published_dashboard_without_authentication_is_refused",
         note="`HERMES_DASHBOARD_PORT`; published only with authentication.", newer=True,
     ),
@@ -176,7 +185,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
     ),
     _one(
         "backend.sessionTokenFile", "hermes.secrets",
-        f"{UNIT}/hermes/test_environment.py::test_a_secret_of_several_lines_is_a_line_of_env",
+        f"{UNIT}/hermes/test_environment.py::test_the_dashboards_token_is_a_line_of_env_and_shown_to_nobody",
         note="`HERMES_DASHBOARD_SESSION_TOKEN`, from any kind of reference.", newer=True,
     ),
     _one(
@@ -192,6 +201,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "container.extraVolumes", "runtime.extra_volumes",
         f"{UNIT}/hermes/test_compose.py::test_extra_volumes_are_folders_that_have_to_be_there_and_volumes_that_need_not",
         f"{LAB}/test_docker.py::test_an_extra_volume_is_seen_by_the_agent_and_a_missing_folder_stops_before_the_start",
+        note="With `ro` or `rw` and no other mode; the module hands on any.",
     ),
     _one(
         "container.extraOptions", "runtime.compose_override",

@@ -33,7 +33,6 @@ _REASON: Final = "failed: "
 """Begins the line on standard error in which a script says why it failed; the others are what the tools said."""
 _STALE: Final = "stale: "
 _STALE_RC: Final = 75
-_PLACED: Final = ("engine", "home", "user_home", "workspace")
 _ACTION: Final = {
     Effect.NONE: "none",
     Effect.RESTART_SERVICE: "restart",
@@ -111,8 +110,7 @@ def _bundle(agent: Agent, plan: HermesPlan) -> Bundle:
     if plan.move.moves:
         bundle["moves"] = ("".join(f"{old}\t{new}\n" for old, new in plan.move.moves).encode(), 0o600)
     if present := plan.move.retire:
-        names = {"runtime": present.type, **{name: getattr(present, name) for name in _PLACED}}
-        bundle["previous-agent.sh"] = (assignments.render(names), 0o600)
+        bundle["previous-agent.sh"] = (assignments.render({"engine": present.engine}), 0o600)
         bundle["previous.sh"] = (functions(present.type), 0o600)
     return bundle
 

@@ -23,7 +23,6 @@ _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
 _SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"
 """Folders that write_file and patch may write to, separated by colons (Hermes 0.19: agent/file_safety.py)."""
-_HOME_MODE: Final = "0750"
 _UNSUPERVISED: Final = "--no-supervise"
 _SUPERVISORS: Final = ("HERMES_DASHBOARD", "HERMES_DASHBOARD_HOST", "HERMES_DASHBOARD_PORT")
 """Lines of .env that the image's supervisor reads, too, which does not know .env."""
@@ -138,7 +137,7 @@ def _environment(agent: Agent) -> dict[str, str]:
     lines = {
         "HERMES_UID": str(agent.hermes.uid),
         "HERMES_GID": str(agent.hermes.gid),
-        "HERMES_HOME_MODE": _HOME_MODE,
+        "HERMES_HOME_MODE": layout.HOME_MODE,
     }
     known = {**ports.environment(agent), **agent.hermes.environment}
     lines |= {name: known[name] for name in _SUPERVISORS if name in known}

@@ -29,7 +29,7 @@ class Given:
     place: Literal["workspace", "home"]
     path: str
     content: bytes = field(repr=False)
-    mode: int = 0o640
+    mode: int = layout.FILE
     effective: bool = True
 
     @property
@@ -62,7 +62,7 @@ def label(agent: Agent, file: Given) -> str:
 def _files(place: Literal["workspace", "home"], files: Mapping[str, Document], option: str) -> Iterator[Given]:
     for path, document in files.items():
         content = document.file.read(f"{option}.{path}") if document.file else (document.text or "").encode()
-        mode = 0o750 if document.file and document.file.executable else 0o640
+        mode = layout.FOLDER if document.file and document.file.executable else layout.FILE
         yield Given(place, path, content, mode, effective=place != "home" or path.split("/")[0] != HOOKS)
 
 
@@ -85,7 +85,7 @@ def plugin_files(name: str, plugin: Plugin, option: str) -> tuple[Given, ...]:
             "home",
             f"{PLUGINS}/{name}/{path}",
             file.read(option),
-            0o750 if file.executable else 0o640,
+            layout.FOLDER if file.executable else layout.FILE,
             effective=not plugin.enabled,
         )
         for path, file in files.items()

@@ -12,6 +12,11 @@ CONTAINER: Final = "hermes"
 """Name of the agent's Docker container, and of its compose project and service."""
 UNIT: Final = "hermes-agent.service"
 """The native runtime's service."""
+FOLDER: Final = 0o750
+FILE: Final = 0o640
+"""Modes of the agent's own folders and of its files that are no secrets."""
+HOME_MODE: Final = f"{FOLDER:04o}"
+"""HERMES_HOME_MODE: what Hermes gives its folders at each start (see `modes`)."""
 CONTAINER_HOME: Final = "/opt/data"
 """HERMES_HOME inside the official image (its volume)."""
 
@@ -30,15 +35,6 @@ class Layout:
     inner_user_home: str
     workspace: str
     inner_workspace: str
-
-    @property
-    def compose(self) -> str:
-        return f"{self.project}/compose.yaml"
-
-    @property
-    def pending(self) -> str:
-        """There while a changed service is not up yet."""
-        return f"{self.project}/.proxhermes-pending"
 
     @property
     def remembered(self) -> str:

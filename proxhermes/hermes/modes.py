@@ -14,9 +14,9 @@ from proxhermes.hermes import documents, labels, layout, workplace
 from proxhermes.hermes.managed import FOLDERS
 from proxhermes.inventory.models import Agent
 
-FOLDER: Final = 0o750
+FOLDER: Final = layout.FOLDER
 PRIVATE: Final = 0o700
-FILE: Final = 0o640
+FILE: Final = layout.FILE
 SECRET: Final = 0o600
 TOKENS: Final = "home:mcp-tokens"
 """Folder of the tokens of MCP servers, which Hermes closes each time it writes one (0.19: tools/mcp_oauth.py)."""

@@ -25,7 +25,6 @@ TOOLS: Final = (
     *("python3", "python3-venv", "ripgrep", "sudo"),
 )
 """What is provisioned once into a layer, besides npm and uv: Debian's and Ubuntu's names."""
-_HOME_MODE: Final = "0750"
 
 
 def persistent(agent: Agent) -> PersistentRuntime:
@@ -105,7 +104,7 @@ def environment(agent: Agent, api_port: int) -> str:
     exported = {
         "HOME": place.user_home,
         "HERMES_HOME": place.home,
-        "HERMES_HOME_MODE": _HOME_MODE,
+        "HERMES_HOME_MODE": layout.HOME_MODE,
         # What Hermes would install into its read-only code when it is first needed goes to the agent's own home.
         "HERMES_LAZY_INSTALL_TARGET": f"{place.home}/lazy-packages",
         **managed.environment(agent),

@@ -84,7 +84,7 @@ def environment(agent: Agent) -> dict[str, str]:
     return {
         "HOME": place.user_home,
         "HERMES_HOME": place.home,
-        "HERMES_HOME_MODE": "0750",
+        "HERMES_HOME_MODE": layout.HOME_MODE,
         # The code is root's. What Hermes would install into it when it is first needed goes to the agent's own home.
         "HERMES_DISABLE_LAZY_INSTALLS": "1",
         "HERMES_LAZY_INSTALL_TARGET": f"{place.home}/lazy-packages",

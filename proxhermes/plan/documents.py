@@ -50,7 +50,7 @@ def looked_at(agent: Agent, given: Iterable[Given]) -> Iterator[str]:
     for file in given:
         label = documents.label(agent, file)
         yield label
-        yield from _folders(agent, file, label)
+        yield from _folders(file, label)
 
 
 def plan_documents(
@@ -61,7 +61,7 @@ def plan_documents(
     entries: list[Entry] = []
     installed: dict[str, str] = {}
     files = {documents.label(agent, file): file for file in given}
-    folders = {label: None for name, file in files.items() for label in _folders(agent, file, name)}
+    folders = {label: None for name, file in files.items() for label in _folders(file, name)}
     place = layout.of(agent)
     made = [label for label in folders if label not in tree]
     for label, file in files.items():
@@ -153,7 +153,7 @@ def _code(label: str) -> bool:
     return label.startswith((f"{labels.HOME}{documents.PLUGINS}/", f"{labels.HOME}{documents.HOOKS}/"))
 
 
-def _folders(agent: Agent, file: Given, label: str) -> list[str]:
+def _folders(file: Given, label: str) -> list[str]:
     """The folders between the file's place and the file, outer ones first."""
     depth = file.path.count("/")
     parents = [str(parent) for parent in PurePosixPath(label).parents][:depth]

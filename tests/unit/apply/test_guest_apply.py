@@ -133,11 +133,11 @@ def test_a_file_that_was_changed_meanwhile_is_told_apart_from_a_failure(make_age
 
 def test_a_runtime_that_gives_the_agent_up_comes_along_with_what_it_needs(make_agent: Any, events: Events) -> None:
     guest: Any = FakeGuest(FACTS)
-    before = placement.of(make_agent(runtime={"type": "native"}))
+    before = placement.of(make_agent(runtime={"type": "persistent", "engine": "podman"}))
     move = Move(retire=before, moves=((before.home, "/opt/hermes/data"),))
     apply_hermes(make_agent(), hermes_plan(Effect.RECREATE_SERVICE, move=move), guest, events)
     [(bundle, _, _)] = guest.runs
     assert bundle["moves"][0] == b"/var/lib/hermes/.hermes\t/opt/hermes/data\n"
-    assert b"runtime=native\n" in bundle["previous-agent.sh"][0]
+    assert bundle["previous-agent.sh"][0] == b"engine=podman\n"
     assert b"rt_retire" in bundle["previous.sh"][0]
     assert placement.parse(bundle["runtime"][0].decode()) == placement.of(make_agent())

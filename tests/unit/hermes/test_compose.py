@@ -141,6 +141,14 @@ def test_the_images_supervisor_is_told_of_the_dashboard(make_agent: Any) -> None
     assert "X" not in environment
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.10.5"])
+def test_a_declared_host_and_port_of_the_dashboard_are_what_the_supervisor_gets(make_agent: Any, host: str) -> None:
+    declared = {"HERMES_DASHBOARD": "1", "HERMES_DASHBOARD_HOST": host, "HERMES_DASHBOARD_PORT": "9200"}
+    agent = make_agent(runtime={"ports": ["9119:9200"]}, hermes={"environment": declared})
+    found = service(agent)["environment"]
+    assert {name: found.get(name) for name in declared} == declared
+
+
 @pytest.mark.parametrize("runtime", [{"network": "host"}, {"type": "native"}])
 def test_on_the_guests_own_network_what_the_agent_opens_is_open(make_agent: Any, runtime: Any) -> None:
     assert ports.expected(make_agent(runtime=runtime)) == frozenset()

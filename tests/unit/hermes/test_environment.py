@@ -142,6 +142,15 @@ def test_a_secret_of_several_lines_is_a_line_of_env(gathered: Any, monkeypatch: 
     assert found.lines["DEPLOY_KEY"] == "-----BEGIN-----\nx\n-----END-----"
 
 
+def test_the_dashboards_token_is_a_line_of_env_and_shown_to_nobody(
+    gathered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER", "tok-123")
+    found = gathered(secrets={"HERMES_DASHBOARD_SESSION_TOKEN": {"env": "OTHER"}})
+    assert found.lines["HERMES_DASHBOARD_SESSION_TOKEN"] == "tok-123"
+    assert "HERMES_DASHBOARD_SESSION_TOKEN" in found.secret
+
+
 def test_a_key_of_litellms_is_one_line(gathered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITELLM_API_KEY", "a\nb")
     with pytest.raises(SecretError, match="must be one line"):

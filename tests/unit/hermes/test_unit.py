@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxhermes.hermes import unit
+from proxhermes.hermes import compose, unit
+from proxhermes.hermes.assignments import assignments
+from proxhermes.hermes.persistent import environment as rendered
 from proxhermes.inventory.models import Agent
 
 LINE = st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"))
@@ -74,6 +77,18 @@ def test_the_options_of_the_inventory_are_in_the_unit(make_agent: Any) -> None:
     assert found["ReadWritePaths"] == ["/srv/s /data /fast"]
     assert "HERMES_HOME=/srv/s/.hermes" in found["Environment"]
     assert "HOME=/srv/s/home" in found["Environment"]
+
+
+def test_the_agents_numbers_are_those_of_the_inventory_everywhere(make_agent: Any) -> None:
+    numbers = {"uid": 1500, "gid": 1600}
+    plain = make_agent(hermes=numbers)
+    assert "--reuid 1500 --regid 1600 " in unit.as_agent(make_agent(hermes=numbers, runtime={"type": "native"}))
+    service = yaml.safe_load(compose.render(plain, mtu=None))["services"]["hermes"]
+    assert (service["environment"]["HERMES_UID"], service["environment"]["HERMES_GID"]) == ("1500", "1600")
+    persistent = rendered(make_agent(hermes=numbers, runtime={"type": "persistent"}), 8642)
+    assert "agent_uid=1500\nagent_gid=1600\n" in persistent
+    names = assignments(plain)
+    assert (names["uid"], names["gid"]) == ("1500", "1600")
 
 
 def test_the_hardening_is_there(make_agent: Any) -> None:
