@@ -132,10 +132,12 @@ MODULE: Final[tuple[Counterpart, ...]] = (
     _one(
         "extraArgs", "runtime.extra_args",
         f"{UNIT}/hermes/test_compose.py::test_arguments_reach_the_gateway_as_the_main_program", _UNIT_TEST,
+        f"{UNIT}/hermes/test_persistent.py::test_arguments_arrive_as_they_were_written",
     ),
     _one(
         "extraPackages", "runtime.extra_packages",
         f"{UNIT}/plan/test_native_plan.py::test_packages_that_are_missing_or_of_another_version_are_installed",
+        f"{UNIT}/hermes/test_persistent.py::test_the_environment_says_who_the_agent_is_and_who_manages_it",
         f"{LAB}/test_native.py::test_from_a_wheel_with_packages_of_ones_own",
         note="Debian packages; one that is taken out stays installed. The official image has its own; more of them "
         "belong into an image of one's own.",
