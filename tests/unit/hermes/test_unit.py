@@ -91,6 +91,13 @@ def test_the_agents_numbers_are_those_of_the_inventory_everywhere(make_agent: An
     assert (names["uid"], names["gid"]) == ("1500", "1600")
 
 
+@pytest.mark.parametrize(
+    "policy", ["always", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "no"]
+)
+def test_it_restarts_by_any_policy_of_systemd(make_agent: Any, policy: str) -> None:
+    assert settings(native(make_agent, restart=policy))["Restart"] == [policy]
+
+
 def test_the_hardening_is_there(make_agent: Any) -> None:
     found = settings(native(make_agent))
     assert found["NoNewPrivileges"] == ["yes"]
