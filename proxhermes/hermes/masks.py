@@ -96,7 +96,8 @@ def _commented(found: re.Match[str]) -> str:
 
 def _masked(value: Any, hidden: bool) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _masked(child, hidden or hides(str(key))) for key, child in value.items()}
+        pair = _is_pair(value.get("name"))
+        return {str(key): _masked(child, hidden or hides(str(key)) or key == pair) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
         befores = ("", *value)
         return [_masked(item, hidden or _is_option(before, item)) for before, item in zip(befores, value, strict=False)]
@@ -111,6 +112,11 @@ def _leaf(text: str, hidden: bool) -> str:
     if hidden:
         return text if _REFERENCE.fullmatch(text) else MASK
     return in_text(text)
+
+
+def _is_pair(name: Any) -> str | None:
+    """The key of what is hidden in `{name: A_TOKEN, value: …}`."""
+    return "value" if isinstance(name, str) and hides(name) else None
 
 
 def _is_option(before: Any, value: Any) -> bool:
@@ -128,9 +134,10 @@ def _scalars(node: yaml.Node, hidden: bool, seen: set[tuple[int, bool]]) -> Iter
     if isinstance(node, yaml.ScalarNode):
         yield node, hidden
     elif isinstance(node, yaml.MappingNode):
+        pair = _is_pair(next((value.value for key, value in node.value if key.value == "name"), None))
         for key, value in node.value:
             yield from _scalars(key, False, seen)
-            yield from _scalars(value, hidden or hides(str(key.value)), seen)
+            yield from _scalars(value, hidden or hides(str(key.value)) or key.value == pair, seen)
     elif isinstance(node, yaml.SequenceNode):
         before = ""
         for item in node.value:

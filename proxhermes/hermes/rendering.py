@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from proxhermes.errors import UsageError
 from proxhermes.hermes import compose, config, daemon, env, masks, settings, unit, variables
 from proxhermes.hermes.environment import API_KEY, environment, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
+from proxhermes.hermes.merge import same
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.secrets import MASK
 
@@ -118,7 +120,10 @@ def _daemon(agent: Agent, existing: Source | None, last: Source | None, reveal: 
     _parsed(existing, daemon.parse)
     text = existing.text if existing else None
     update = daemon.update(text, daemon.wanted(agent.engine))
-    return Rendered(update.text)
+    shown = masks.masked(daemon.parse(update.text))
+    if reveal or same(shown, daemon.parse(update.text)):
+        return Rendered(update.text)
+    return Rendered(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
 
 
 def _only(agent: Agent, name: str, *types: str) -> None:
@@ -137,7 +142,8 @@ def _parsed(source: Source | None, parse: Callable[[str], Mapping[str, Any]]) ->
     try:
         return parse(source.text)
     except UnusableFile as error:
-        raise UsageError(f"{source.name}:{error.line}: {error.what}") from None
+        place = f"{source.name}:{error.line}" if error.line else source.name
+        raise UsageError(f"{place}: {error.what}") from None
 
 
 REMEMBERED: Final = ("config.yaml", ".env")

@@ -158,6 +158,10 @@ def test_daemon_json_is_merged(run: Any, tmp_path: Path) -> None:
     code, out, _ = run("118", "daemon.json", "--existing", "there")
     assert code == 0
     assert json.loads(out) == {"data-root": "/x", "log-driver": "local"}
+    (tmp_path / "there").write_text('{"proxies": {"http-proxy": "http://u:hunter2@h"}}')
+    masked = json.loads(run("118", "daemon.json", "--existing", "there")[1])
+    assert masked == {"proxies": {"http-proxy": "http://u:********@h"}, "log-driver": "local"}
+    assert "hunter2" in run("118", "daemon.json", "--existing", "there", "--reveal")[1]
     code, _, err = run("118", "daemon.json", runtime="runtime: {engine: podman}")
     assert code == 2
     assert "its engine is podman" in err
@@ -178,12 +182,14 @@ def test_daemon_json_is_merged(run: Any, tmp_path: Path) -> None:
         (["118", "config.yaml", "--existing", "there"], "there:2: this is not YAML"),
         (["118", "daemon.json", "--existing", "there"], "there:1: this is not JSON"),
         (["118", "config.yaml", "--existing", "binary"], "not text in UTF-8"),
+        (["118", "config.yaml", "--existing", "endless"], "Error: endless: aliases"),
         (["118", "nonsense"], "'nonsense' is not one of"),
         (["119", "config.yaml"], "no agent 119"),
     ],
 )
 def test_what_cannot_be_rendered_says_why(run: Any, tmp_path: Path, argv: list[str], message: str) -> None:
     (tmp_path / "there").write_text("a: [\n")
+    (tmp_path / "endless").write_text("a: &a {b: *a}\n")
     (tmp_path / "binary").write_bytes(b"a: \xff\n")
     code, out, err = run(*argv)
     assert (code, out) == (2, "")

@@ -22,6 +22,8 @@ HIDDEN = [
      {"env": {"SMTP_PASS": MASK, "GITHUB_PAT": MASK, "OPENAI_API_KEY_2": MASK, "LANG": "C"}}),
     (["--token", "hunter2", "--api-key=hunter2", "-v", "-H", "X: hunter2", "-e", "A_TOKEN=hunter2", "--token", "--x"],
      ["--token", MASK, f"--api-key={MASK}", "-v", "-H", MASK, "-e", f"A_TOKEN={MASK}", "--token", "--x"]),
+    ([{"name": "A_TOKEN", "value": "hunter2"}, {"name": "a", "value": "b"}],
+     [{"name": "A_TOKEN", "value": MASK}, {"name": "a", "value": "b"}]),
     (["-H", "Authorization: Bearer ${X}"], ["-H", "Authorization: Bearer ${X}"]),
     ("postgres://u:hunter2@h/db", f"postgres://u:{MASK}@h/db"),
     ("postgres://u:hun/ter2@h/db", f"postgres://u:{MASK}@h/db"),
