@@ -15,7 +15,8 @@ from proxhermes.hermes import layout, placement, unit
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.placement import Placement
 from proxhermes.inventory.models import Agent
-from proxhermes.plan.model import Change, Door, Effect, Layer
+from proxhermes.plan.hermes_model import change
+from proxhermes.plan.model import Change, Effect
 
 _SERVICES: Final = {
     "unit_folder": f"the service {layout.UNIT}",
@@ -118,4 +119,4 @@ def _name(each: Placement) -> str:
 
 
 def _change(subject: str, before: str | None, after: str | None) -> Change:
-    return Change(Layer.HERMES, Door.GUEST, subject, before, after, Effect.RECREATE_SERVICE)
+    return change(subject, before, after, Effect.RECREATE_SERVICE)
