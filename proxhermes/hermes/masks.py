@@ -36,7 +36,7 @@ _NAMED: Final = re.compile(
 """`NAME=value`, `NAME: value`, `--name value` within a text, to the end of the line."""
 _USER: Final = re.compile(
     rf"(?<=://)(?!(?:(?:[\w.-]*|{_VARIABLE}):)?{_VARIABLE}@)"
-    r"(?:([^\s/?#@:\"]*:)(?:[^\s/?#\"]*|(?!\d*[/?#])[^\s\"]*?)|[^\s/?#@:\"]*)@"
+    r"(?:([^\s/?#@:\"]*:)(?:[^\s/?#\"]*|(?!\d{0,5}[/?#])[^\s\"]{1,256}?)|[^\s/?#@:\"]*)@"
 )
 """User and password of an address; who forgot to escape a `/` in the latter gets it hidden, too."""
 _SHAPE: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{SHAPES})|(?<=bearer )(?!\$\{{)[^\s\"']{{8,}}", re.IGNORECASE)

@@ -28,7 +28,7 @@ _NEWER_NUMBER: Final = re.compile(r"[-+]?0[0-9]+|0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]
 SHAPES: Final = (
     r"(?:sk-(?:[a-z]+-)?[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|gh[pousr]_[A-Za-z0-9]{20,}"
     r"|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16}|[0-9]{6,12}:[A-Za-z0-9_-]{30,}"
-    r"|[^\s@]+@[a-z]+![^\s=]+=[0-9a-f-]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*)"
+    r"|[^\s@]{1,64}@[a-z]{1,32}![^\s=]{1,64}=[0-9a-f-]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*)"
 )
 """Secrets by the shapes that their issuers gave them."""
 _SECRETS: Final = re.compile(SHAPES + r"\s*")

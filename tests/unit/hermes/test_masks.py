@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -121,3 +122,10 @@ def test_of_env_only_plain_lines_are_shown() -> None:
     assert "hunter2" not in shown
     assert shown.startswith("# mine\nA=1\nexport B='two # x=y'\nSMTP_PASS=********\nURL=********\n\n#GITHUB_PAT=***")
     assert list(env.values(shown)) == ["A", "B", "SMTP_PASS", "URL", "EMPTY", "D", "SORT_KEY"]
+
+
+@pytest.mark.parametrize("part", ["a-key-", "://a:", "x.y_z-", "a@b!", "bearer ", "token=${A} ", "-----BEGIN "])
+def test_no_text_takes_long(part: str) -> None:
+    begin = time.process_time()
+    masks.in_text(part * 5000)
+    assert time.process_time() - begin < 5
