@@ -73,7 +73,7 @@ def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
         if one.path == other.path:
             report.add(other.tree.spot, f"{other.path!r} is mounted twice", "each host folder once")
     _own_folders(vmid, agent, report)
-    _documents_can_be_written(vmid, agent, report)
+    _documents_can_be_written(agent, report)
 
 
 def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
@@ -95,7 +95,7 @@ def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
         )
 
 
-def _documents_can_be_written(vmid: str, agent: Tree, report: Report) -> None:
+def _documents_can_be_written(agent: Tree, report: Report) -> None:
     """The documents go into the working directory, which therefore is no read-only mount."""
     documents, folder = agent.at("hermes", "documents"), agent.text("hermes", "working_directory")
     tree = agent.at("hermes", "working_directory")
