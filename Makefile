@@ -6,7 +6,7 @@ VENV   := .venv
 READY  := $(VENV)/.ready
 RUN    := $(VENV)/bin/
 # Nodes of real containers that the stories run on side by side: they mostly wait, and each takes about 3 GB of memory.
-NODES  ?= 2
+NODES  ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean persistence
@@ -19,6 +19,7 @@ help:
 	@echo "make lowest    unit tests against the oldest supported packages"
 	@echo "make bench     benchmarks, as ratios within one run"
 	@echo "make docs      write docs/options.md anew from the models"
+	@echo "make persistence  see on real containers what persists across what, and write docs/persistence.md (needs root)"
 	@echo "make lock      resolve requirements.lock anew"
 	@echo "make clean     take the lab down, drop the virtual environment (the lab's cache stays)"
 
@@ -46,7 +47,7 @@ packages: $(READY)
 	@test "$$(id -u)" != 0 || $(RUN)proxhermes lab packages
 
 unit: $(READY)
-	$(RUN)pytest tests/unit
+	$(RUN)pytest tests/unit -n auto
 
 lab-test: $(READY)
 	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile; code=$$?; \
@@ -84,7 +85,7 @@ lock: $(READY)
 lowest: packages
 	$(RUN)uv venv --quiet --clear .venv-lowest
 	$(RUN)uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[dev,lab]'
-	.venv-lowest/bin/pytest tests/unit
+	.venv-lowest/bin/pytest tests/unit -n auto
 
 clean:
 	@test ! -x $(RUN)proxhermes || $(RUN)proxhermes lab down

@@ -108,7 +108,7 @@ def test_the_gateways_api_stays_on_and_its_port_is_a_port(make_agent: Any) -> No
         ports.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": "many"}}))
     assert ports.api_port(make_agent(hermes={"environment": {"API_SERVER_PORT": 9000}})) == 9000
     for wrong in ("", "99999", "0", "²"):
-        with pytest.raises(UsageError, match="HERMES_DASHBOARD_PORT: .* is not a port"):
+        with pytest.raises(UsageError, match=r"HERMES_DASHBOARD_PORT: .* is not a port"):
             environment.environment(make_agent(hermes={"environment": {"HERMES_DASHBOARD_PORT": wrong}}))
 
 
