@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
-from proxhermes.hermes import daemon
+from proxhermes.hermes import daemon, masks
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import ABSENT
 from proxhermes.inventory.models import Agent
@@ -125,4 +125,4 @@ def _notes(facts: GuestFacts) -> Iterable[str]:
 
 
 def _shown(value: object) -> str | None:
-    return None if value is ABSENT else json.dumps(value, ensure_ascii=False)
+    return None if value is ABSENT else json.dumps(masks.masked(value), ensure_ascii=False)
