@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxhermes.cli.context import Command, Context, Vmid, pass_context
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # which takes no type before click 8.2
 
 FILES = ("config.yaml", ".env", "compose.yaml", "unit", "daemon.json")  # hermes.rendering's, which takes long to load
 
@@ -19,7 +24,7 @@ class _Agent(Vmid):
         return super().convert(value, param, ctx)
 
 
-class _File(click.Choice[str]):
+class _File(_Choice):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from difflib import get_close_matches
 
