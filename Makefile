@@ -50,7 +50,7 @@ unit: $(READY)
 	$(RUN)pytest tests/unit -n auto
 
 lab-test: $(READY)
-	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile; code=$$?; \
+	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile --no-loadscope-reorder; code=$$?; \
 	  for dir in /var/lib/proxhermes-lab/test*; do \
 	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
 	  done; exit $$code

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,19 @@ INSTANCE = "-".join(
 )
 """Files may run side by side (`pytest -n 2 --dist loadfile`), each worker with a node of its own."""
 
+LONG = ("test_native", "test_mcp", "test_persistence", "test_story", "test_create", "test_persistent", "test_bootstrap")
+"""The stories that take longest."""
+
 WITH_DOCKER = {"template": f"local:vztmpl/{docker.NAME}"}
 """For `agent`: made from a template that has Docker, where its installation is not what the story is about."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without root there is nothing to stage; in CI that is a failure, not an excuse."""
+    """Long stories first, so that no node is left alone with one at the end.
+
+    Without root there is nothing to stage; in CI that is a failure, not an excuse.
+    """
+    items.sort(key=lambda item: LONG.index(name) if (name := item.path.stem) in LONG else len(LONG))
     if os.geteuid() == 0:
         return
     if os.environ.get("CI"):
@@ -106,6 +114,28 @@ class Operator:
     def guest(self, script: str, *, vmid: int, check: bool = True) -> str:
         """What a script prints in the guest."""
         return str(self.lab.guest(vmid, ["sh", "-euc", script], check=check).stdout)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        vmid: int,
+        home: str = "/opt/hermes/data",
+        inside: Sequence[str] = ("docker", "exec", "-i", "hermes"),
+    ) -> str:
+        """What the agent's gateway answers, asked through its own API from `inside` its place with the key in .env.
+
+        (`hermes chat` would be another agent, which works in the folder that it is started in.)
+        """
+        key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", self.guest(f"cat {home}/.env", vmid=vmid), re.MULTILINE)
+        assert key
+        body = json.dumps({"model": "hermes-agent", "messages": [{"role": "user", "content": prompt}]})
+        request = (
+            f'header = "Authorization: Bearer {key[1]}"\nheader = "Content-Type: application/json"\n'
+            f"url = http://127.0.0.1:8642/v1/chat/completions\ndata = {json.dumps(body)}\n"
+        )
+        answer = self.lab.guest(vmid, [*inside, "curl", "-sS", "-m", "120", "-K", "-"], stdin=request).stdout
+        return str(json.loads(answer)["choices"][0]["message"]["content"])
 
     def logs(self) -> str:
         """All that the runs wrote to their logs."""

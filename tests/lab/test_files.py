@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -56,15 +55,7 @@ def give(operator: Operator, **changed: Any) -> None:
 
 
 guest = partial(Operator.guest, vmid=VMID)
-
-
-def ask(operator: Operator, prompt: str) -> str:
-    """What the agent's gateway answers. (`hermes chat` works in the folder that it is started in, as a shell does.)"""
-    body = json.dumps({"messages": [{"role": "user", "content": prompt}]})
-    header = "$(sed -n 's/^API_SERVER_KEY=/Authorization: Bearer /p' " + HOME + "/.env)"
-    asked = f"docker exec hermes curl -sS -H \"{header}\" -H 'Content-Type: application/json' -d '{body}'"
-    answer = json.loads(guest(operator, f"{asked} http://127.0.0.1:8642/v1/chat/completions"))
-    return str(answer["choices"][0]["message"]["content"])
+ask = partial(Operator.ask, vmid=VMID)
 
 
 def bootstrap(operator: Operator, *options: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +81,7 @@ def hermes(operator: Operator, *argv: str) -> str:
     return guest(operator, f"docker exec hermes hermes {' '.join(argv)} </dev/null", check=False)
 
 
-def chat(operator: Operator, prompt: str) -> str:
-    """What the gateway itself answers, asked through its own API."""
-    curl = ["docker", "exec", "-i", "hermes", "curl", "-sS", "-m", "120", "-K", "-"]
-    request = completion(guest(operator, f"cat {HOME}/.env"), prompt)
-    answer = json.loads(operator.lab.guest(VMID, curl, stdin=request).stdout)
-    return str(answer["choices"][0]["message"]["content"])
-
-
-def completion(env: str, prompt: str) -> str:
-    """Options for curl: a prompt for the gateway's own API, with the key that stands in .env."""
-    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", env, re.MULTILINE)
-    assert key
-    body = json.dumps({"model": "hermes-agent", "messages": [{"role": "user", "content": prompt}]})
-    headers = f'header = "Authorization: Bearer {key[1]}"\nheader = "Content-Type: application/json"\n'
-    return f"{headers}url = http://127.0.0.1:8642/v1/chat/completions\ndata = {json.dumps(body)}\n"
+chat = partial(Operator.ask, vmid=VMID)
 
 
 def told(operator: Operator, port: int, path: str = "record") -> Any:
@@ -303,12 +290,16 @@ class Other(Operator):
             "args": ["/var/lib/hermes/.hermes/mcp/tools.py"],
         }
         hermes = document["agents"][VMID]["hermes"]
+        hermes["documents"] = {"AGENTS.md": "The PASSWORD-OF-THE-CAT is Minka.\n"}
         agent(document, self.vmid, messaging={}, hermes=hermes, runtime={"type": self.runtime})
 
-    def inside(self, *argv: str, stdin: str | None = None) -> str:
+    @property
+    def place(self) -> list[str]:
+        return ["docker", "exec", "-i", "hermes"] if self.runtime == "persistent" else []
+
+    def inside(self, *argv: str) -> str:
         """What a command says in the agent's place."""
-        place = ["docker", "exec", "-i", "hermes"] if self.runtime == "persistent" else []
-        done = self.lab.guest(self.vmid, [*place, *argv], check=False, stdin=stdin)
+        done = self.lab.guest(self.vmid, [*self.place, *argv], check=False)
         return f"{done.stdout}{done.stderr}"
 
 
@@ -318,11 +309,10 @@ def test_servers_in_another_runtime(other: Other) -> None:
     assert f"managed by proxhermes (agent {other.vmid} in its inventory" in said
 
 
-def test_the_agent_calls_a_tool_in_another_runtime(other: Other) -> None:
-    env = other.lab.guest(other.vmid, ["cat", "/var/lib/hermes/.hermes/.env"]).stdout
-    request = completion(env, 'Call the tool mcp__lab__add with {"a": 2, "b": 40}')
-    answer = json.loads(other.inside("curl", "-sS", "-m", "120", "-K", "-", stdin=request))
-    assert "42" in answer["choices"][0]["message"]["content"]
+def test_the_agent_calls_a_tool_and_reads_its_document_in_another_runtime(other: Other) -> None:
+    ask = partial(other.ask, vmid=other.vmid, home="/var/lib/hermes/.hermes", inside=other.place)
+    assert "42" in ask('Call the tool mcp__lab__add with {"a": 2, "b": 40}')
+    assert "Minka" in ask("Quote the line with PASSWORD-OF-THE-CAT")
 
 
 def test_a_login_in_another_runtime(other: Other) -> None:

@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 from conftest import Operator, agent, init_pid
 
+from proxhermes.lab.images.mcp import SERVERS
+
 VMID = 171
 HOME = "/opt/hermes/data"
+HERMES = {
+    "documents": {"AGENTS.md": "The PASSWORD-OF-THE-CAT is Minka.\n"},
+    "home_files": {"mcp/tools.py": {"file": "tools.py"}},
+    "mcp_servers": {"lab": {"command": "/opt/hermes/.venv/bin/python", "args": ["/opt/data/mcp/tools.py"]}},
+}
 
 
 @pytest.fixture(scope="module")
 def podman(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator whose agent runs under Podman, up and verified."""
     someone = Operator(lab, tmp_path_factory.mktemp("podman"))
+    (someone.folder / "tools.py").write_text((SERVERS / "tools.py").read_text())
     someone.write(mine)
     yield someone
     someone.write(mine)
@@ -24,7 +32,7 @@ def podman(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opera
 
 
 def mine(document: dict[str, Any], engine: str = "podman", **changed: Any) -> None:
-    agent(document, VMID, **({"messaging": {}, "runtime": {"engine": engine}} | changed))
+    agent(document, VMID, **({"messaging": {}, "runtime": {"engine": engine}, "hermes": HERMES} | changed))
 
 
 guest = partial(Operator.guest, vmid=VMID)
@@ -56,6 +64,12 @@ def test_a_fresh_container_gets_podman_and_a_verified_agent(podman: Operator) ->
     assert "10.1.10.1:5000" in guest(podman, "cat /etc/containers/registries.conf.d/50-proxhermes.conf")
 
 
+def test_the_agent_answers_calls_a_tool_and_reads_its_document(podman: Operator) -> None:
+    ask = partial(podman.ask, vmid=VMID, inside=("podman", "exec", "-i", "hermes"))
+    assert "42" in ask('Call the tool mcp__lab__add with {"a": 2, "b": 40}')
+    assert "Minka" in ask("Quote the line with PASSWORD-OF-THE-CAT")
+
+
 def test_again_nothing_changes(podman: Operator) -> None:
     before = container(podman)
     assert changes(podman, "up", "--no-verify") == []
@@ -64,7 +78,7 @@ def test_again_nothing_changes(podman: Operator) -> None:
 
 def test_settings_restart_it_and_a_changed_service_makes_it_anew(podman: Operator) -> None:
     identity, started = container(podman)
-    podman.write(lambda document: mine(document, hermes={"settings": {"display": {"compact": True}}}))
+    podman.write(lambda document: mine(document, hermes=HERMES | {"settings": {"display": {"compact": True}}}))
     podman.run("bootstrap")
     now, again = container(podman)
     assert now == identity and again != started
