@@ -16,6 +16,8 @@ from proxhermes.events import Events
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
+from proxhermes.plan.engine_model import change
+from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
 
@@ -70,3 +72,23 @@ def test_a_file_that_changes_meanwhile_is_planned_for_again_a_few_times(
         with pytest.raises(Stale):
             run._bootstrap(target, doors, Events())
         assert len(looked) == run.CHANCES
+
+
+def test_litellm_is_asked_before_an_engine_is_installed(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new guest has no curl: what asks comes first, so that a refused key leaves the guest as it was."""
+    done: list[str] = []
+    missing = change("Docker", None, "distro", Effect.NONE)
+
+    def look(*_: Any) -> Any:
+        if "tools" in done:
+            raise Refused("LiteLLM refuses the key", doing="asking LiteLLM", hint="")
+        return run.InnerPlan(run.EnginePlan((missing,)), run.HermesPlan())
+
+    monkeypatch.setattr(run, "_look_into", look)
+    monkeypatch.setattr(run, "apply_tools", lambda *_: done.append("tools"))
+    monkeypatch.setattr(run, "apply_engine", lambda *_: done.append("engine"))
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    target: Any = SimpleNamespace(agent=make_agent())
+    with pytest.raises(Refused):
+        run._bootstrap(target, doors, Events())
+    assert done == ["tools"]
