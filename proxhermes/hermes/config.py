@@ -84,8 +84,8 @@ def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
 
 
 def dump(settings: Mapping[str, Any]) -> str:
-    """The settings as a text of their own, as `parse` reads it."""
-    return yaml_edit.dumped(settings) if settings else ""
+    """The settings as a text of their own, as `parse` reads it: the same one whatever order their keys came in."""
+    return yaml_edit.dumped(settings, sort_keys=True) if settings else ""
 
 
 def _written(text: str, existing: Mapping[str, Any], target: Mapping[str, Any]) -> str:

@@ -77,6 +77,7 @@ def _model(litellm: LiteLLM) -> dict[str, Any]:
 
 
 def _terminal(terminal: Terminal) -> dict[str, Any]:
-    """The keys of `terminal` that are declared, lists as YAML has them."""
-    written = {name: getattr(terminal, name) for name in terminal.model_fields_set}
+    """The keys of `terminal` that are declared, in the model's order in every run, lists as YAML has them."""
+    declared = [name for name in type(terminal).model_fields if name in terminal.model_fields_set]
+    written = {name: getattr(terminal, name) for name in declared}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}

@@ -73,9 +73,9 @@ def edited(text: str, changes: Iterable[Edit]) -> str:
     return text
 
 
-def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n") -> str:
+def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n", *, sort_keys: bool = False) -> str:
     """Entries of a block as they are written, indented by `indent` blanks."""
-    text = yaml.dump(dict(value), Dumper=_Dumper, default_flow_style=False, **_STYLE)
+    text = yaml.dump(dict(value), Dumper=_Dumper, default_flow_style=False, **{**_STYLE, "sort_keys": sort_keys})
     return "".join(f"{' ' * indent if line else ''}{line}{newline}" for line in text.splitlines())
 
 

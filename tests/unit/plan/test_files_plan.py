@@ -90,6 +90,20 @@ def test_a_second_run_changes_nothing(make_agent: Any) -> None:
     assert (found.changes, found.entries, found.notes) == ((), (), ())
 
 
+def test_the_order_of_the_inventorys_keys_is_no_change(make_agent: Any) -> None:
+    terminal, settings = {"timeout": 9, "env_passthrough": ["PATH"]}, {"b": {"d": 1, "c": 2}, "a": 3}
+    environment = {"TWO": "2", "ONE": "1"}
+    agent = make_agent(hermes={"settings": settings, "terminal": terminal, "environment": environment})
+
+    def turned(tree: dict[str, Any]) -> dict[str, Any]:
+        return {key: turned(value) if isinstance(value, dict) else value for key, value in reversed(tree.items())}
+
+    other = make_agent(
+        hermes={"environment": turned(environment), "terminal": turned(terminal), "settings": turned(settings)}
+    )
+    assert plan(other, settled(agent)) == FilesPlan()
+
+
 def test_documents_go_where_the_agent_works_and_home_files_into_its_home(make_agent: Any) -> None:
     found = plan(make_agent(hermes=GIVEN), GuestFacts())
     files = {entry.path: (entry.content, entry.mode, entry.expected) for entry in found.entries if entry.kind == "file"}
