@@ -48,8 +48,8 @@ pct create 324 local:vztmpl/{TEMPLATE} --hostname rec-324 --cores 2 --memory 512
   --net0 name=eth0,bridge=intra01,ip=10.1.10.234/24,gw=10.1.10.1 --unprivileged 1 --features nesting=1 \
   --mp0 /srv/pve-share,mp=/mnt/share
 pct start 324
-pct exec 324 -- systemctl is-system-running --wait
-true
+timeout 90 pct exec 324 -- sh -c 'until systemctl is-system-running 2>&1 | grep -qE "^(running|degraded)"; do
+  sleep 0.2; done'
 """
 AFTER = """\
 pct stop 324
