@@ -7,6 +7,8 @@ READY  := $(VENV)/.ready
 RUN    := $(VENV)/bin/
 # Nodes of real containers that the stories run on side by side: they mostly wait, and each takes about 3 GB of memory.
 NODES  ?= 3
+# Many unit tests wait for a socket or a deadline of theirs: more of them at a time than a small machine has cores.
+UNIT   := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean persistence
@@ -47,7 +49,7 @@ packages: $(READY)
 	@test "$$(id -u)" != 0 || $(RUN)proxhermes lab packages
 
 unit: $(READY)
-	$(RUN)pytest tests/unit -n auto
+	$(RUN)pytest tests/unit $(UNIT)
 
 lab-test: $(READY)
 	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile --no-loadscope-reorder; code=$$?; \
@@ -85,7 +87,7 @@ lock: $(READY)
 lowest: packages
 	$(RUN)uv venv --quiet --clear .venv-lowest
 	$(RUN)uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[dev,lab]'
-	.venv-lowest/bin/pytest tests/unit -n auto
+	.venv-lowest/bin/pytest tests/unit $(UNIT)
 
 clean:
 	@test ! -x $(RUN)proxhermes || $(RUN)proxhermes lab down

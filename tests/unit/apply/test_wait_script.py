@@ -24,6 +24,7 @@ def wait(folder: Path, runtime: str) -> subprocess.CompletedProcess[str]:
         (folder / name).write_bytes(script(name))
     (folder / "agent.sh").write_text(f"home={folder}\n")
     (folder / "runtime.sh").write_text(runtime)
+    (folder / "gateway_state.json").write_text("{}\n")  # where there is none yet, it is waited for
     return subprocess.run(
         ["sh", "guest-wait.sh", "1"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
