@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 READY  := $(VENV)/.ready
 RUN    := $(VENV)/bin/
-# Nodes of real containers that the stories run on side by side: they mostly wait, and each takes about 3 GB of memory.
+# Nodes of real containers that the stories run on side by side. Three keep two cores busy, and each takes about 3 GB of memory.
 NODES  ?= 3
 # Many unit tests wait for a socket or a deadline of theirs: more of them at a time than a small machine has cores.
 UNIT   := -n 4 --dist worksteal
@@ -78,6 +78,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(RUN)python benchmarks/startup
+	$(RUN)python benchmarks/masking
 
 lock: $(READY)
 	$(RUN)uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-config \

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from proxhermes.inventory.mounts import GUEST_SHARED, GUEST_SYSTEM, inside
+from proxhermes.inventory.hermes import DATA_DIR
+from proxhermes.inventory.hermes_rules import runtime_type
+from proxhermes.inventory.mounts import GUEST_SHARED, GUEST_SYSTEM, IMAGE_CODE, IMAGE_HOME, inside
+from proxhermes.inventory.runtime import STATE_DIR
 from proxhermes.inventory.tree import Report, Tree
-
-_IMAGE_HOME: Final = "/opt/data"
-_IMAGE_CODE: Final = "/opt/hermes"
-"""Of the official image (Hermes' Dockerfile)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
     """All rules for `mounts`, `runtime.extra_volumes` and `hermes.working_directory` of all agents."""
     for vmid, agent in agents.items():
         _mounts_of_one(vmid, agent, report)
-        _volumes(agent, report)
+        _volumes(vmid, agent, report)
         _working_directory(vmid, agent, report)
     _folders_of_their_own(agents, report)
 
@@ -50,14 +49,10 @@ def _plain(path: str) -> str:
 
 def _own(agent: Tree) -> tuple[str, str | None]:
     """`data_dir` and, where there is one, `state_dir`."""
-    data = _plain(agent.text("hermes", "data_dir") or "/opt/hermes")
-    if _kind(agent) == "docker":
+    data = _plain(agent.text("hermes", "data_dir") or DATA_DIR)
+    if runtime_type(agent) == "docker":
         return data, None
-    return data, _plain(agent.text("runtime", "state_dir") or "/var/lib/hermes")
-
-
-def _kind(agent: Tree) -> str:
-    return agent.text("runtime", "type") or "docker"
+    return data, _plain(agent.text("runtime", "state_dir") or STATE_DIR)
 
 
 def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
@@ -108,9 +103,9 @@ def _documents_can_be_written(agent: Tree, report: Report) -> None:
             report.add(tree.spot, f"{folder!r} is read-only, and `hermes.documents` go there", "a folder to write to")
 
 
-def _volumes(agent: Tree, report: Report) -> None:
+def _volumes(vmid: str, agent: Tree, report: Report) -> None:
     """No two folders at one path, and none over the agent's own: one of them would not be seen."""
-    taken = {_plain(str(path.value)): "a mount" for path in _each(agent.at("mounts"), "guest")}
+    taken = {place.path: "a mount" for place in _places(vmid, agent, "guest")}
     for volume, _, target in _volumes_of(agent):
         if (covered := _covered(agent, target)) is not None:
             report.add(volume.spot, f"{target} collides with the agent's own {covered}", "another path for the agent")
@@ -128,19 +123,15 @@ def _volumes_of(agent: Tree) -> Iterator[tuple[Tree, str, str]]:
             yield volume, source, _plain(target)
 
 
-def _each(tree: Tree | None, key: str) -> list[Tree]:
-    return [each for item in (tree.items if tree else ()) if (each := item.at(key)) is not None]
-
-
 def _covered(agent: Tree, path: str) -> str | None:
     """The agent's own folder that a volume at `path` would cover, or lie in where the agent keeps what is its own."""
     data, state = _own(agent)
-    whole = (_IMAGE_HOME, _IMAGE_CODE) if state is None else (data, state)
+    whole = (IMAGE_HOME, IMAGE_CODE) if state is None else (data, state)
     # A folder of the workspace or of its HOME may lie elsewhere; of the rest, proxhermes and Hermes know each file.
-    free = [f"{state or _IMAGE_HOME}/{name}" for name in ("home", "workspace")]
+    free = [f"{state or IMAGE_HOME}/{name}" for name in ("home", "workspace")]
     if any(inside(path, folder) and path != folder for folder in free):
         return None
-    closed = (_IMAGE_HOME,) if state is None else whole  # the official image's code may be patched
+    closed = (IMAGE_HOME,) if state is None else whole  # the official image's code may be patched
     return next((each for each in whole if inside(each, path) or (each in closed and inside(path, each))), None)
 
 
@@ -170,7 +161,7 @@ def _in_guest(vmid: str, agent: Tree, path: str) -> str | None:
     for _, source, target in _volumes_of(agent):
         if inside(path, target):
             return _plain(source + path[len(target) :]) if source.startswith("/") else None
-    return None if _kind(agent) == "docker" else path
+    return None if runtime_type(agent) == "docker" else path
 
 
 def _folders_of_their_own(agents: Mapping[str, Tree], report: Report) -> None:

@@ -22,15 +22,17 @@ from proxhermes.inventory.tokens import McpToken
 HERMES_UID: Final = 10000
 """The user of the official image (Hermes' Dockerfile)."""
 CONFIG_VERSION: Final = 33
-"""Version of config.yaml's schema that a new file is written in (Hermes 0.19). The image migrates it upwards itself;
-newer ones refuse files without a version (< 12)."""
+"""Version of config.yaml's schema that a new file is written in (Hermes 0.19). The image migrates it upwards itself."""
+OLDEST_CONFIG_VERSION: Final = 12
+"""The first that newer images still migrate; a file without a version they refuse."""
+DATA_DIR: Final = "/opt/hermes"
 
 
 class Hermes(Model):
     """The agent itself: who it is on the system, and what its .env, config.yaml and documents say."""
 
     data_dir: GuestFolder = Field(
-        default="/opt/hermes",
+        default=DATA_DIR,
         description="Folder in the container for compose.yaml and the code; with Docker, the data.",
     )
     uid: int = Field(default=HERMES_UID, ge=1, le=65534, description="uid that the agent runs as.")
@@ -54,7 +56,9 @@ class Hermes(Model):
         default=None, description="A config.yaml that is put in place as it is: nothing is merged."
     )
     config_version: int = Field(
-        default=CONFIG_VERSION, ge=12, description="Version of config.yaml's schema that a new file is written in."
+        default=CONFIG_VERSION,
+        ge=OLDEST_CONFIG_VERSION,
+        description="Version of config.yaml's schema that a new file is written in.",
     )
     terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.", examples=[{"timeout": 180}])
     environment: Mapping[VariableName, EnvValue] = Field(

@@ -50,6 +50,11 @@ _SECRET_NAME: Final = re.compile(
 )
 
 
+def runtime_type(agent: Tree) -> str:
+    """The type of the agent's runtime, declared or by default."""
+    return agent.text("runtime", "type") or "docker"
+
+
 def said_by(name: str, runtime: str) -> str | None:
     """The option that says this variable, in a runtime of this type."""
     return "runtime.state_dir" if name == "HERMES_HOME" and runtime != "docker" else OUR_VARIABLES.get(name)
@@ -80,7 +85,7 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
     for agent in agents.values():
         environment, secrets = _entries(agent, "environment"), _entries(agent, "secrets")
         for name, tree in {**environment, **secrets}.items():
-            if option := said_by(name, agent.text("runtime", "type") or "docker"):
+            if option := said_by(name, runtime_type(agent)):
                 report.add(tree.key, f"{name} is written by proxhermes", instead(option))
             elif section := _said_in_a_section(name, agent):
                 report.add(tree.key, f"{name} contradicts `{section}`", "one of the two")

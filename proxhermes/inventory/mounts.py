@@ -35,7 +35,9 @@ GUEST_SYSTEM: Final = (  # noqa: SIM905
 ).split()
 GUEST_SHARED: Final = "/ /home /media /mnt /opt /srv /var /var/lib".split()  # noqa: SIM905
 # The image's own folders: every mount is a volume of the Docker container under the same path.
-IMAGE_FOLDERS: Final = ("/opt/data", "/opt/hermes", "/command", "/package", "/init")
+IMAGE_HOME: Final = "/opt/data"
+IMAGE_CODE: Final = "/opt/hermes"
+IMAGE_FOLDERS: Final = (IMAGE_HOME, IMAGE_CODE, "/command", "/package", "/init")
 
 
 def inside(path: str, folder: str) -> bool:

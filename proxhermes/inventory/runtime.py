@@ -17,6 +17,7 @@ from proxhermes.inventory.paths import GuestFolder
 
 NEWEST_ON_PYPI: Final = "hermes-agent==0.19.0"
 """The last release that PyPI has: later ones are published as images and in git alone."""
+STATE_DIR: Final = "/var/lib/hermes"
 EXTRAS: Final = ("cron", "cli", "pty", "mcp", "messaging", "web")
 
 
@@ -196,7 +197,7 @@ class _Installed(_Runtime):
         default=(), description="Python packages installed beside the agent's own code."
     )
     state_dir: GuestFolder = Field(
-        default="/var/lib/hermes", description="Folder of the agent's state: `.hermes`, `home` and `workspace`."
+        default=STATE_DIR, description="Folder of the agent's state: `.hermes`, `home` and `workspace`."
     )
 
 

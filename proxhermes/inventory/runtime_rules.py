@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from proxhermes.inventory.hermes_rules import SEEN_VARIABLES, instead, is_on, names_a_secret, said_by
+from proxhermes.inventory.hermes_rules import SEEN_VARIABLES, instead, is_on, names_a_secret, runtime_type, said_by
 from proxhermes.inventory.tree import Report, Tree
 
 PODMAN_ON_DEBIAN: Final = 13
@@ -101,7 +101,7 @@ def _override(agent: Tree, report: Report) -> None:
         if key in _OURS:
             report.add(each.key, f"`{key}` of the service is written by proxhermes", instead(_OURS[key]))
         elif key == "environment":
-            _environment(each, agent.text("runtime", "type") or "docker", report)
+            _environment(each, runtime_type(agent), report)
         elif key not in _SERVICE and not key.startswith("x-"):
             _unknown(each, report)
         else:
@@ -173,7 +173,7 @@ def _ports_apart(ports: Sequence[Tree], report: Report) -> None:
 
 
 def _unsupervised(agent: Tree, report: Report) -> None:
-    kind, dashboard = agent.text("runtime", "type"), agent.at("hermes", "environment", "HERMES_DASHBOARD")
+    kind, dashboard = runtime_type(agent), agent.at("hermes", "environment", "HERMES_DASHBOARD")
     if dashboard is not None and kind in ("native", "persistent") and is_on(str(dashboard.value)):
         report.warn(
             dashboard.key,

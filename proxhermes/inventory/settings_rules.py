@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxhermes.inventory import messaging_rules
-from proxhermes.inventory.hermes import CONFIG_VERSION
+from proxhermes.inventory.hermes import CONFIG_VERSION, OLDEST_CONFIG_VERSION
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.mcp_rules import literal_secrets
 from proxhermes.inventory.problems import render_path
@@ -41,8 +41,6 @@ _ALIASES: Final[Mapping[Path, Path]] = {
     ("context_length",): ("model", "context_length"),
 }
 """Other names that Hermes knows them by."""
-_OLDEST: Final = 12
-"""Of config.yaml's versions, the first that Hermes still brings up to date."""
 _VARIABLE: Final = re.compile(r"\$\{([^}]+)\}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_BESIDE: Final = ("settings", "settings_files", "terminal", "mcp_servers")
@@ -170,10 +168,11 @@ def _whole_file(agent: Tree, config: Tree | None, report: Report) -> None:
             "these keys in the file, which alone counts for Hermes",
         )
     version = config.at("_config_version")
-    if version is None or type(version.value) is not int or version.value < _OLDEST:
+    if version is None or type(version.value) is not int or version.value < OLDEST_CONFIG_VERSION:
         report.warn(
             file.spot if version is None else version.spot,
-            f"{file.value} has no `_config_version` from {_OLDEST} on: newer images refuse to bring it up to date",
+            f"{file.value} has no `_config_version` from {OLDEST_CONFIG_VERSION} on: newer images refuse to bring it "
+            "up to date",
             f"`_config_version: {CONFIG_VERSION}`, or the one that the file was written for",
         )
 

@@ -25,7 +25,7 @@ def plain(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operat
     """An operator with a persistent agent that runs, one of whose packages does not exist."""
     someone = Operator(lab, tmp_path_factory.mktemp("persistent"))
     write(someone, extra_packages=[MISSING])
-    someone.run("up", "--no-verify", timeout=1200)
+    someone.run("up", timeout=1200)
     yield someone
     someone.run("destroy", str(VMID), "--yes", "--purge-data", "--yes-purge-data", code=None)
 
@@ -129,7 +129,7 @@ def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> Non
     assert "LOST; begins as ubuntu:24.04" in planned.stdout + planned.stderr
     assert "is made anew" in planned.stdout + planned.stderr
     assert container(plain) == before
-    plain.run("up", "--no-verify", timeout=1200)
+    plain.run("up", timeout=1200)
     assert container(plain) != before
     assert inside(plain, "cat /etc/os-release").startswith('PRETTY_NAME="Ubuntu 24.04')
     # Ubuntu's Python is another: the environment is a new one, and the old one is not thrown away.

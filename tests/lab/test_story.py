@@ -41,7 +41,7 @@ def watched_processes() -> Iterator[set[str]]:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.05):
+        while not stop.wait(0.01):
             for folder in Path("/proc").glob("[0-9]*"):
                 try:
                     seen.add((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -125,7 +124,6 @@ def test_of_env_only_plain_lines_are_shown() -> None:
 
 
 @pytest.mark.parametrize("part", ["a-key-", "://a:", "x.y_z-", "a@b!", "bearer ", "token=${A} ", "-----BEGIN "])
-def test_no_text_takes_long(part: str) -> None:
-    begin = time.process_time()
-    masks.in_text(part * 5000)
-    assert time.process_time() - begin < 5
+def test_a_long_text_hides_what_follows_it(part: str) -> None:
+    """It took minutes once; `benchmarks/masking` shows how the time grows."""
+    assert "hunter2" not in masks.in_text(f"{part * 5000}\ntoken: hunter2")
