@@ -1,0 +1,142 @@
+"""What differs between versions of Hermes Agent: the one table that everything else asks.
+
+A row holds from its version to the next row's. `proven` names the version that this project runs in its tests; a row
+without one is assumed, from reading the release notes and the repository. A version that is newer than the table is
+treated as its newest row, with a note, and never refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What holds from version `since` on.
+
+    config_version: `_config_version` of config.yaml, for where the installed Hermes could not be asked itself.
+    duplicate_keys: a key that config.yaml has twice counts as it is written last, or makes the file unreadable.
+    unreachable_s: how long a question takes to fail when nothing listens at LiteLLM's address, in seconds.
+    python: the versions of Python that it runs on, as pip has them.
+    """
+
+    since: Version
+    proven: str = ""
+    config_version: int
+    duplicate_keys: Literal["last", "refused"]
+    unreachable_s: int
+    mcp_sdk: Literal[1, 2]
+    python: str
+
+
+RELEASES: Final = (
+    Release(
+        since=(0, 19),
+        proven="0.19.0",
+        config_version=33,
+        duplicate_keys="last",
+        unreachable_s=25,
+        mcp_sdk=1,
+        python=">=3.11,<3.14",
+    ),
+    Release(
+        since=(0, 20), config_version=33, duplicate_keys="last", unreachable_s=25, mcp_sdk=1, python=">=3.11,<3.14"
+    ),
+    # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
+    Release(
+        since=(0, 21), config_version=33, duplicate_keys="last", unreachable_s=331, mcp_sdk=1, python=">=3.14,<3.15"
+    ),
+    # ruamel.yaml in the place of PyYAML (hermes_yaml.py).
+    Release(
+        since=(0, 22),
+        proven="0.22.2",
+        config_version=50,
+        duplicate_keys="refused",
+        unreachable_s=331,
+        mcp_sdk=2,
+        python=">=3.14,<3.15",
+    ),
+    Release(
+        since=(0, 23), config_version=50, duplicate_keys="refused", unreachable_s=331, mcp_sdk=2, python=">=3.14,<3.15"
+    ),
+)
+NEWEST_SEEN: Final = (0, 23, 4)
+"""The newest release when this table was written (23 November 2026)."""
+ORPHANS_WAL: Final = ((0, 21, 0), (0, 21, 2))
+"""First and last version in which a second process beside the gateway could orphan its state.db-wal."""
+
+_VERSION: Final = re.compile(r"v?(\d{1,4}(?:\.\d{1,4}){1,3})(?!\d)")
+_STOP_FLOOR_S: Final = 70
+_DRAIN_S: Final = 0
+_CRON_DRAIN_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The Hermes that is installed, as its own files say. config_version: None where they do not say it."""
+
+    version: str
+    config_version: int | None = None
+
+    @property
+    def release(self) -> Release:
+        return release(self.version)
+
+    @property
+    def newest_config(self) -> int:
+        """The `_config_version` that it writes itself."""
+        return self.config_version or self.release.config_version
+
+
+def parse(text: str) -> Version | None:
+    """The version at the beginning of a text: "0.22.2", "v0.22.2", "0.22.2.post1"; None for anything else."""
+    found = _VERSION.match(text)
+    return tuple(map(int, found[1].split("."))) if found else None
+
+
+def release(version: str | None) -> Release:
+    """The row for a version; the newest for one that is not known, the oldest for one that is older than all."""
+    parsed = parse(version or "")
+    if parsed is None:
+        return RELEASES[-1]
+    return next((row for row in reversed(RELEASES) if row.since <= parsed), RELEASES[0])
+
+
+def unknown(version: str) -> bool:
+    """Whether a version is newer than all that this table was written for."""
+    parsed = parse(version)
+    return parsed is not None and parsed[:3] > NEWEST_SEEN
+
+
+def orphans_wal(version: str) -> bool:
+    """Whether a second process beside the gateway may make it lose messages."""
+    first, last = ORPHANS_WAL
+    parsed = parse(version)
+    return parsed is not None and first <= parsed[:3] <= last
+
+
+def stop_seconds(settings: Mapping[str, Any]) -> int:
+    """How long the gateway may need to end, in seconds: what it waits for running work, and half a minute to close.
+
+    settings: the declared keys of config.yaml. As Hermes computes it (0.22: gateway/restart.py,
+    resolve_systemd_timeout_stop_sec), for versions before it, too: a longer time harms none.
+    """
+    section = settings.get("agent")
+    section = section if isinstance(section, Mapping) else {}
+    drain = _seconds(section.get("restart_drain_timeout"), _DRAIN_S)
+    cron = _seconds(section.get("cron_drain_timeout"), _CRON_DRAIN_S)
+    return int(max(_STOP_FLOOR_S, max(drain, cron + 10 if cron else 0) + 30))
+
+
+def _seconds(value: object, default: float) -> float:
+    """A number of seconds as Hermes reads it: text with a number in it, too."""
+    try:
+        seconds = float(value)  # type: ignore[arg-type]  # what is not a number is the default
+    except (TypeError, ValueError):
+        return default
+    return seconds if 0 <= seconds < 86400 else default

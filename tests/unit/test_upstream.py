@@ -1,0 +1,79 @@
+"""What differs between versions of Hermes."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxhermes import upstream
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("0.22.2", (0, 22, 2)),
+        ("v0.19.0", (0, 19, 0)),
+        ("0.22.2.post1", (0, 22, 2)),
+        ("1.2", (1, 2)),
+        ("latest", None),
+        ("", None),
+        ("12", None),
+    ],
+)
+def test_a_version_is_read(text: str, version: tuple[int, ...] | None) -> None:
+    assert upstream.parse(text) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "since"),
+    [
+        ("0.18.3", (0, 19)),
+        ("0.19.0", (0, 19)),
+        ("0.21.4", (0, 21)),
+        ("0.22.2.post1", (0, 22)),
+        ("0.23.4", (0, 23)),
+        ("9.0", (0, 23)),
+        ("main", (0, 23)),
+        (None, (0, 23)),
+    ],
+)
+def test_every_version_has_a_row(version: str | None, since: tuple[int, ...]) -> None:
+    assert upstream.release(version).since == since
+
+
+def test_a_newer_version_is_said_to_be_unknown() -> None:
+    assert upstream.unknown("0.24.0")
+    assert not upstream.unknown("0.23.4")
+    assert not upstream.unknown("main")
+
+
+def test_versions_whose_log_may_be_orphaned() -> None:
+    assert [upstream.orphans_wal(each) for each in ("0.20.9", "0.21.0", "0.21.2", "0.21.3")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("agent", "seconds"),
+    [
+        ({}, 70),
+        ({"restart_drain_timeout": 180}, 210),
+        ({"cron_drain_timeout": 0}, 70),
+        ({"cron_drain_timeout": 120}, 160),
+        ({"cron_drain_timeout": "120"}, 160),
+        ({"restart_drain_timeout": "soon", "cron_drain_timeout": None}, 70),
+        ({"restart_drain_timeout": float("inf")}, 70),
+        ({"restart_drain_timeout": float("nan")}, 70),
+        ({"restart_drain_timeout": -5}, 70),
+        ("nothing", 70),
+    ],
+)
+def test_the_time_to_end_is_what_hermes_computes(agent: object, seconds: int) -> None:
+    assert upstream.stop_seconds({"agent": agent}) == seconds
+
+
+def test_what_the_installed_code_says_goes_before_the_table() -> None:
+    assert upstream.Code("0.22.2", 51).newest_config == 51
+    assert upstream.Code("0.22.2").newest_config == 50
