@@ -14,6 +14,7 @@
 #   rt_words          print its last words
 #   rt_busy           say whether it still prepares itself for its gateway; false unless it says otherwise
 #   rt_facts          print facts about it (name=value)
+#   rt_codes          print `ID VERSION CONFIG` of each Hermes that is installed: image or version; and of config.yaml's form
 #   rt_verify         ask (see below) what the verification wants to know of it
 #   rt_exec ARGV...   run something as the agent, in its place and with its environment
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
@@ -28,6 +29,7 @@ fact() { printf '%s=%s\n' "$1" "${2%%
 fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
 
 rt_busy() { false; }
+rt_codes() { :; }
 rt_up() { :; }
 
 # In this system, with the agent's rights and no others: in its folders it could have laid a link in the way.
@@ -51,6 +53,23 @@ place() {
 
 # asked_in PID PORT: the gateway's own answer, in the network of that process.
 asked_in() { nsenter -t "$1" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$2/health" || true; }
+
+# What the code says of itself: its version, and that of the config.yaml it writes (Hermes: hermes_cli/__init__.py, whose
+# 0.0.0 is that of a checkout without a stamp; hermes_cli/config.py).
+code_question='
+import hermes_cli
+from importlib import metadata
+from hermes_cli.config import DEFAULT_CONFIG
+version = hermes_cli.__version__
+if version == "0.0.0":
+    version = metadata.version("hermes-agent")
+print("Hermes", version, DEFAULT_CONFIG["_config_version"])'
+
+# code_ask PYTHON...: VERSION CONFIG, as the code behind that Python says; nothing where it says nothing of that form.
+code_ask() {
+  timeout 60 "$@" -I -c "$code_question" </dev/null 2>/dev/null | head -c 4096 |
+    sed -n 's/^Hermes \([0-9][0-9A-Za-z.+]\{0,39\} [0-9]\{1,6\}\)$/\1/p' | head -n 1
+}
 
 # put NAME: what comes on standard input, as the line `NAME BASE64`.
 put() { printf '%s ' "$1"; base64 -w 0; echo; }

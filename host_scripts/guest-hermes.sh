@@ -1,8 +1,10 @@
 #!/bin/sh
 # Hermes' files in place, its service as wanted, its gateway up. Runs as the container's root; safe to run again.
 #
+#   guest-hermes.sh prepare
 #   guest-hermes.sh none|restart|up SECONDS [PLATFORM...]
 #
+# prepare: get the image or build the package, and nothing else; what its files should be depends on which Hermes it is.
 # Beside this script may lie `manifest` (see guest-files.sh), the runtime's own files (compose.yaml, a unit) and `runtime`,
 # which says where the agent's folders are: those that do are put in place. restart: files that the gateway reads once have changed;
 # up: the service's definition has changed. With previous-agent.sh and previous.sh, another runtime had the agent until
@@ -86,6 +88,10 @@ hand() {
     \( -gid "${old#*:}" -execdir chown -h "$uid:$gid" {} + -o -execdir chown -h "$uid" {} + \)
 }
 
+if [ "$action" = prepare ]; then
+  rt_prepare
+  exit
+fi
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
 install -d -m 0755 "$project"
 if [ "$action" != none ]; then

@@ -83,6 +83,15 @@ package_prove() {
   [ "$rc" = 0 ] && grep -q '^Hermes Agent v' "$here/proof"
 }
 
+# package_code FOLDER: what its code says of itself (see code_ask), to the agent, in a home that is empty.
+package_code() (
+  empty_home=$(as_agent mktemp -d /tmp/proxhermes.XXXXXX) || return 0
+  trap 'as_agent rm -rf "$empty_home"' EXIT
+  cd /
+  code_ask setpriv --reuid "$uid" --regid "$gid" --clear-groups env -i PATH=/usr/bin:/bin HOME="$empty_home" \
+    HERMES_HOME="$empty_home" "$1/bin/python"
+)
+
 package_build() {
   [ -f "$here/package.sh" ] || return 0
   # shellcheck source=/dev/null
@@ -107,8 +116,8 @@ package_build() {
       -r package.requirements >>"$here/build.log" 2>&1 || package_failed 'pip could not install the agent'
     package_finish "$target" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
     package_prove "$target" || package_failed 'the new version does not run'
-    printf 'id=%s\nsource=%s\nsubject=%s\nref=%s\ncommit=%s\n' "$package_id" "$package_source" "$package_subject" \
-      "$package_ref" "$package_commit" >"$target/.proxhermes-package"
+    printf 'id=%s\nsource=%s\nsubject=%s\nref=%s\ncommit=%s\ncode=%s\n' "$package_id" "$package_source" \
+      "$package_subject" "$package_ref" "$package_commit" "$(package_code "$target")" >"$target/.proxhermes-package"
     rm -rf "$versions/.building.tmp"
     sync -f "$versions"
     rm "$target"
@@ -157,6 +166,16 @@ package_prune() {
     echo "changed: $version: removed"
   done
   rm -rf "$versions"/.old.*
+}
+
+# Every version that is whole, with what its code said of itself when it was built.
+package_codes() {
+  for version in "$versions"/*; do
+    if [ -L "$version" ] || [ ! -f "$version/.proxhermes-package" ]; then continue; fi
+    code=$(sed -n 's/^code=//p' "$version/.proxhermes-package")
+    [ -n "$code" ] || code=$(package_code "$version")
+    [ -z "$code" ] || echo "${version##*/} $code"
+  done
 }
 
 package_facts() {

@@ -22,6 +22,22 @@ compose_prepare() {
   echo "changed: image $image: pulled"
 }
 
+# The Hermes in the image, asked in a container of its own that can do nothing; what it said is kept, by the image's id.
+image_code() {
+  id=$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null) || return 0
+  if [ "$(cut -d ' ' -f 1 "$project/.proxhermes-code" 2>/dev/null)" != "$id" ]; then
+    found=$(code_ask "$engine" run --rm -i --network none --read-only --tmpfs /tmp --user "$uid:$gid" --cap-drop ALL \
+      --security-opt no-new-privileges --env HERMES_HOME=/tmp/hermes --entrypoint "$python" "$image")
+    [ -n "$found" ] || return 0
+    [ -d "$project" ] || { echo "$id $found"; return 0; }
+    echo "$id $found" >"$project/.proxhermes-code.new"
+    mv -fT "$project/.proxhermes-code.new" "$project/.proxhermes-code"
+  fi
+  cat "$project/.proxhermes-code"
+}
+
+rt_codes() { if have "$engine"; then image_code; fi; }
+
 compose_files() {
   if [ -f "$here/compose.yaml" ]; then place "$here/compose.yaml" "$project/compose.yaml" 0644; fi
 }

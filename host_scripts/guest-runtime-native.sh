@@ -110,6 +110,7 @@ rt_start() {
 }
 
 rt_up() { package_up; }
+rt_codes() { package_codes; }
 
 rt_stop() {
   [ "$(rt_status)" = nothing ] || systemctl stop "$unit"

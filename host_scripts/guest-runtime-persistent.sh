@@ -34,6 +34,7 @@ rt_files() {
 }
 
 rt_up() { package_up; }
+rt_codes() { package_codes; }
 
 # What this system knows of its network, for the tools in the layer: a proxy of apt's, an index of pip's, certificates.
 layer_network() {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from proxhermes.apply.container import apply_container, bring_up
-from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_tools
+from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_prepared, apply_tools
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events, Kind
@@ -29,7 +29,7 @@ from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.files import looked_at
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
-from proxhermes.plan.model import Change, pending
+from proxhermes.plan.model import Change, Effect, pending
 from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
@@ -197,27 +197,50 @@ def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bo
 
 def _bootstrap(target: Target, doors: Doors, events: Events) -> InnerPlan:
     """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
-    agent = target.agent
+    agent, guest = target.agent, doors.guest(target.agent.vmid)
     # What LiteLLM refuses, or a broken file, stops the run here, before anything is touched.
     plan = _look_into(target, doors, events)
     show(plan.engine.changes, plan.engine.notes, events)
     if plan.engine.needed:
         if not plan.hermes.asked:
-            apply_tools(agent, doors.guest(agent.vmid), events)
+            apply_tools(agent, guest, events)
             _look_into(target, doors, events)  # which stops here with a key that LiteLLM refuses
-        apply_engine(agent, plan.engine, doors.guest(agent.vmid), events)
+        apply_engine(agent, plan.engine, guest, events)
         plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
+    if plan.hermes.prepare:
+        apply_prepared(agent, plan.hermes, guest, events)
+        plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
+    return replace(plan, hermes=_set_up(target, plan.hermes, doors, events))
+
+
+def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> HermesPlan:
+    """Carry the plan out, and look again once the gateway is up: Hermes itself may have rewritten what it was given.
+
+    Returns the plan with all that was done. Raises Stale for a file that others change each time.
+    """
+    agent, done = target.agent, list[Change]()
     for chances in reversed(range(CHANCES)):
-        show(plan.hermes.changes, plan.hermes.notes, events)
+        show(plan.changes, plan.notes, events)
         try:
-            apply_hermes(agent, plan.hermes, doors.guest(agent.vmid), events)
-            break
+            apply_hermes(agent, plan, doors.guest(agent.vmid), events)
         except Stale as stale:  # the agent, or somebody else, wrote to a file that had been read
             if not chances:
                 raise
-            events.warning(f"{stale.path} was changed meanwhile: planning anew")
-            plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
-    return plan
+            events.warning(f"{stale.path} was changed in the meantime: planning again")
+            plan = _look_into(target, doors, events).hermes
+            continue
+        done += plan.changes
+        if plan.effect < Effect.RESTART_SERVICE:
+            break
+        plan = replace(_look_into(target, doors, events).hermes, notes=())
+        if not plan.needed:
+            break
+        if not chances:
+            subjects = ", ".join(change.subject for change in pending(plan.changes))
+            events.warning(f"Hermes changes this at each start, and it was left as it is now: {subjects}")
+            break
+        events.note("Hermes changed at its start what it was given: putting it back")
+    return replace(plan, changes=tuple(done))
 
 
 def up(

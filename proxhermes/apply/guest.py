@@ -63,6 +63,13 @@ def _engine(agent: Agent, engine: str, plan: EnginePlan, guest: Guest, events: E
         _run(guest, bundle, "guest-engine.sh", [plan.source, *plan.packages], events, timeout=ENGINE_S, doing=doing)
 
 
+def apply_prepared(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -> None:
+    """Get the agent's image or build its package, and leave all that runs alone. Raises CommandFailed."""
+    doing = f"preparing Hermes in CT {agent.vmid}"
+    with events.step(doing), standing(events, f"Hermes in CT {agent.vmid} is not set up yet"):
+        _run(guest, _bundle(agent, plan), "guest-hermes.sh", ["prepare"], events, timeout=HERMES_S, doing=doing)
+
+
 def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -> None:
     """Put Hermes' files in place and its container up, and wait for the gateway; nothing if all of it is so already.
 

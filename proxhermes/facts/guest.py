@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from proxhermes import upstream
 from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.facts import tree
 from proxhermes.facts.frame import frame
@@ -87,7 +89,8 @@ class DockerContainer:
 class GuestFacts:
     """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
 
-    tree: the agent's files by label. places: what is at the paths of folders that may move.
+    tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
+    installed there, by the image's id or the version's.
     """
 
     os_id: str = ""
@@ -107,6 +110,7 @@ class GuestFacts:
     places: Mapping[str, Place] = field(default_factory=dict)
     mounted: Mapping[str, bool] = field(default_factory=dict)
     litellm: Answer | None = None
+    codes: Mapping[str, upstream.Code] = field(default_factory=dict)
 
     def content(self, name: str) -> bytes | None:
         """The content of the file called `name` here (config, env, compose, runtime, pending, ...), if it is there."""
@@ -196,6 +200,7 @@ def parse(output: str) -> GuestFacts:
         places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
+        codes={name: code for name, told in _below("code.", text).items() if (code := _code(told))},
     )
 
 
@@ -260,6 +265,11 @@ def _litellm(text: Mapping[str, str]) -> Answer | None:
         info=text.get("litellm.info:", ""),
         error=" ".join(text.get("litellm.error:", "").split()),
     )
+
+
+def _code(told: str) -> upstream.Code | None:
+    found = re.fullmatch(r"([0-9][0-9A-Za-z.+]{0,39}) ([0-9]{1,6})", told, re.ASCII)
+    return upstream.Code(found[1], int(found[2])) if found else None
 
 
 def _number(text: str | None) -> int | None:

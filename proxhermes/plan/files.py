@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Final
 
+from proxhermes import upstream
 from proxhermes.errors import Refused
 from proxhermes.hermes import config, env, labels, layout, masks, modes, settings, variables
 from proxhermes.hermes.environment import API_KEY, needs_key
@@ -61,16 +62,18 @@ def plan_files(
     context_length: int | None,
     fresh_key: str,
     force_documents: bool = False,
+    code: upstream.Code | None = None,
 ) -> FilesPlan:
     """The difference between the files that are wanted and those that are.
 
     context_length: in tokens, as LiteLLM tells it. fresh_key: for the gateway's own API, used if .env has none to keep.
-    force_documents: replace documents that the agent changed, too. Raises UnusableFile for a file that somebody broke,
-    and UsageError for a `${NAME}` in the settings that nothing defines.
+    force_documents: replace documents that the agent changed, too. code: the Hermes that is going to read them, where
+    that is known. Raises UnusableFile for a file that somebody broke, and UsageError for a `${NAME}` in the settings
+    that nothing defines.
     """
     variables_part, lines = _env(agent, wanted, facts, fresh_key)
     _defined(agent, wanted, lines)
-    config_part = _config(agent, wanted, facts, context_length)
+    config_part = _config(agent, wanted, facts, context_length, code)
     last = documents.read(_memory(facts, "files"))
     known = {label: hashed for label, hashed in last.items() if not _is_seed(label)}
     given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
@@ -89,7 +92,9 @@ def plan_files(
     return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes))
 
 
-def _config(agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None) -> FilesPlan:
+def _config(
+    agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None, code: upstream.Code | None
+) -> FilesPlan:
     """config.yaml."""
     content = _content(facts, "config", config.NAME)
     if wanted.config_text is not None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from proxhermes import upstream
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import litellm, messaging
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
+from proxhermes.inventory.runtime import InstalledRuntime
 from proxhermes.plan import entries
 from proxhermes.plan.files import plan_files
 from proxhermes.plan.model import Change, Effect, pending, worst
 from proxhermes.plan.move import Move, plan_move
+from proxhermes.plan.package import plan_package
 from proxhermes.plan.service import plan_service
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 class HermesPlan:
     """What is to be done. files: name in the bundle -> content; the manifest with its contents, the service's files.
 
+    prepare: the image or the package is not there yet, and what the files should be depends on which Hermes it is.
+    code: which one it is, where that is known.
     move: what a change of the runtime asks for. asked: LiteLLM was asked; a guest without curl cannot.
     healthy: the gateway answered when the facts were read. unmounted: mounts that are plain folders in the container.
     notes: what the operator should know besides.
@@ -30,6 +35,8 @@ class HermesPlan:
 
     changes: tuple[Change, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    prepare: bool = False
+    code: upstream.Code | None = None
     move: Move = field(default_factory=Move)
     asked: bool = False
     healthy: bool = False
@@ -59,21 +66,33 @@ def plan_hermes(
     facts = facts or GuestFacts()
     length, notes = _asked(agent, facts)
     move = plan_move(agent, facts)
+    package = plan_package(agent, facts, wanted.wheel) if isinstance(agent.runtime, InstalledRuntime) else None
+    installed = facts.image_id if package is None else package.id
+    code = facts.codes.get(installed or "")
     files = plan_files(
-        agent, wanted, facts, context_length=length, fresh_key=fresh_key, force_documents=force_documents
+        agent, wanted, facts, context_length=length, fresh_key=fresh_key, force_documents=force_documents, code=code
     )
     changes = [*move.changes, *files.changes]
-    service = plan_service(agent, facts, move, worst(changes), wheel=wanted.wheel)
+    service = plan_service(agent, facts, move, worst(changes), package)
     return HermesPlan(
         changes=(*changes, *service.changes),
         files={**entries.bundle(files.entries), **service.files},
+        prepare=code is None and (installed is None or bool(package and package.files)),
+        code=code,
         move=move,
         asked=facts.litellm is not None,
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
-        notes=(*notes, *files.notes, *service.notes),
+        notes=(*notes, *_version_notes(code), *files.notes, *service.notes),
     )
+
+
+def _version_notes(code: upstream.Code | None) -> tuple[str, ...]:
+    if code is None or not upstream.unknown(code.version):
+        return ()
+    known = ".".join(map(str, upstream.NEWEST_SEEN))
+    return (f"Hermes {code.version} is newer than all that this proxhermes knows: it is treated as {known}",)
 
 
 def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:

@@ -9,12 +9,12 @@ from proxhermes.hermes.files import decoded
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
 from proxhermes.plan.model import Change, Effect, worst
-from proxhermes.plan.package import plan_package
+from proxhermes.plan.package import PackagePlan
 
 
-def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> ServicePlan:
+def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, package: PackagePlan) -> ServicePlan:
     """What is different about the service. Raises Refused for a unit, a user or a command that are not ours."""
-    changes, files, notes = plan_package(agent, facts, wheel)
+    changes, files = [*package.changes], dict(package.files)
     changes += _user(agent, facts)
     for name, path, text, effect in _texts(agent):
         found = _file(agent, facts, name, path, text, effect)
@@ -23,7 +23,7 @@ def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | 
             files[name] = text.encode()
     changes += _command_gone(agent, facts)
     changes += _service(agent, facts, max(so_far, worst(changes)))
-    return ServicePlan(tuple(changes), files, tuple(notes))
+    return ServicePlan(tuple(changes), files, package.notes)
 
 
 def _texts(agent: Agent) -> list[tuple[str, str, str, Effect]]:

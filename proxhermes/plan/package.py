@@ -6,6 +6,8 @@ that stands for another commit today is another version.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import package
@@ -16,10 +18,21 @@ from proxhermes.plan.model import Change, Effect
 _SUBJECT = "package"
 
 
-def plan_package(
-    agent: Agent, facts: GuestFacts, wheel: bytes | None
-) -> tuple[list[Change], dict[str, bytes], list[str]]:
-    """Changes, files for the bundle (empty where the wanted version is the current one), notes.
+@dataclass(frozen=True, slots=True)
+class PackagePlan:
+    """What is to be done. files: for the bundle, empty where the wanted version is the current one.
+
+    id: of the wanted version; None where that is not known yet, as there is no git in the guest to ask with.
+    """
+
+    changes: tuple[Change, ...] = ()
+    files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
+    id: str | None = None
+
+
+def plan_package(agent: Agent, facts: GuestFacts, wheel: bytes | None) -> PackagePlan:
+    """Which version is meant, and what is to be done for it.
 
     wheel: its content, where the inventory names one. Raises Refused for a git repository that cannot be asked and of
     which nothing is known yet, and for a ref that it does not have.
@@ -36,11 +49,12 @@ def plan_package(
                 raise Refused(f"{url} does not answer in CT {agent.vmid}: {error}", hint="runtime.package.git")
             notes.append(f"{url} does not answer ({error}); the agent stays at {commit[:12]}")
         elif "git_commit" not in known and not commit:  # there is no git in the guest yet
-            return [change(_SUBJECT, current, f"{ref} of {url}", Effect.RESTART_SERVICE)], {}, notes
+            return PackagePlan((change(_SUBJECT, current, f"{ref} of {url}", Effect.RESTART_SERVICE),))
     wanted = package.recipe(agent, wheel=wheel, commit=commit, system=f"{facts.os_id} {facts.os_version}")
     if wanted.id == current:
-        return [], {}, notes
-    return [change(_SUBJECT, current, wanted.id, Effect.RESTART_SERVICE)], wanted.files, notes
+        return PackagePlan(notes=tuple(notes), id=current)
+    changed = change(_SUBJECT, current, wanted.id, Effect.RESTART_SERVICE)
+    return PackagePlan((changed,), wanted.files, tuple(notes), wanted.id)
 
 
 def _recorded(known: object) -> tuple[str | None, str | None]:

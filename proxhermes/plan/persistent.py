@@ -16,17 +16,17 @@ from proxhermes.inventory.runtime import PersistentRuntime
 from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
 from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
 from proxhermes.plan.model import Change, Effect, worst
-from proxhermes.plan.package import plan_package
+from proxhermes.plan.package import PackagePlan
 
 _SHOWN: Final = 12
 _SUBJECT: Final = f"container {layout.CONTAINER}"
 
 
-def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: bytes | None) -> ServicePlan:
+def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, package: PackagePlan) -> ServicePlan:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
     refuse_foreign(agent, facts.container)
     refuse_missing(agent, facts)
-    changes, files, notes = plan_package(agent, facts, wheel)
+    changes, files = [*package.changes], dict(package.files)
     found, text = _environment(agent, facts)
     changes += found
     if text is not None:
@@ -42,7 +42,7 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, wheel: byte
         files[compose.NAME] = text
     found, lost = _container(agent, facts, new, max(so_far, worst(changes)))
     changes += found
-    return ServicePlan(tuple(changes), files, (*notes, *lost, *_unprovisioned(facts)))
+    return ServicePlan(tuple(changes), files, (*package.notes, *lost, *_unprovisioned(facts)))
 
 
 def identity(agent: Agent) -> str | None:

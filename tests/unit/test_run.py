@@ -17,6 +17,7 @@ from proxhermes.facts.container import ContainerFacts
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.engine_model import change
+from proxhermes.plan.hermes_model import change as hermes_change
 from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
@@ -92,3 +93,59 @@ def test_litellm_is_asked_before_an_engine_is_installed(make_agent: MakeAgent, m
     with pytest.raises(Refused):
         run._bootstrap(target, doors, Events())
     assert done == ["tools"]
+
+
+def _story(monkeypatch: pytest.MonkeyPatch, plans: list[run.HermesPlan]) -> list[str]:
+    """What is done, in its order, with these plans one after the other and then empty ones."""
+    done: list[str] = []
+
+    def look(*_: Any) -> Any:
+        done.append("look")
+        return run.InnerPlan(run.EnginePlan(), plans.pop(0) if plans else run.HermesPlan())
+
+    monkeypatch.setattr(run, "_look_into", look)
+    monkeypatch.setattr(run, "apply_prepared", lambda *_: done.append("prepare"))
+    monkeypatch.setattr(run, "apply_hermes", lambda *_: done.append("apply"))
+    return done
+
+
+def _bootstrapped(agent: Agent, events: Events) -> run.InnerPlan:
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    target: Any = SimpleNamespace(agent=agent)
+    return run._bootstrap(target, doors, events)
+
+
+RESTART = hermes_change("config.yaml: delegation.max_iterations", "250", "50", Effect.RESTART_SERVICE)
+
+
+def test_the_image_is_fetched_before_the_files_are_planned(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they should be depends on which Hermes it is."""
+    done = _story(monkeypatch, [run.HermesPlan((RESTART,), prepare=True), run.HermesPlan((RESTART,))])
+    _bootstrapped(make_agent(), Events())
+    assert done == ["look", "prepare", "look", "apply", "look"]
+
+
+def test_what_hermes_rewrites_at_its_start_is_put_back(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _story(monkeypatch, [run.HermesPlan((RESTART,)), run.HermesPlan((RESTART,))])
+    plan = _bootstrapped(make_agent(), Events())
+    assert done == ["look", "apply", "look", "apply", "look"]
+    assert plan.changes == (RESTART, RESTART)
+
+
+def test_what_hermes_rewrites_each_time_is_told_and_left(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = _story(monkeypatch, [run.HermesPlan((RESTART,))] * 9)
+    told: list[str] = []
+    events = Events([lambda event: told.append(event.text)])
+    _bootstrapped(make_agent(), events)
+    assert done.count("apply") == run.CHANCES
+    assert any("at each start" in text and "max_iterations" in text for text in told)
+
+
+def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _story(monkeypatch, [run.HermesPlan((hermes_change("SOUL.md", None, "new"),))])
+    _bootstrapped(make_agent(), Events())
+    assert done == ["look", "apply"]

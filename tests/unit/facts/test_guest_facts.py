@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxhermes import upstream
 from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.facts import guest
 from proxhermes.inventory.secrets import Secret
@@ -170,3 +171,18 @@ def test_a_guest_that_is_too_slow_leaves_no_fact_in_the_log(make_agent: Any) -> 
         guest.read_guest(make_agent(), slow, None)
     assert caught.value.log == (waiting,)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("0.22.2.post1 50", upstream.Code("0.22.2.post1", 50)),
+        ("0.22.2", None),
+        ("0.22.2 fifty", None),
+        ("../../etc 50", None),
+        ("0.22.2 50\x1b[2J", None),
+        (f"0.{'1' * 60} 50", None),
+    ],
+)
+def test_what_an_installed_hermes_says_of_itself_is_read_strictly(told: str, code: upstream.Code | None) -> None:
+    assert guest.parse(f"code.sha256:1={told}\nfacts=complete\n").codes.get("sha256:1") == code

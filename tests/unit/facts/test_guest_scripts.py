@@ -10,6 +10,7 @@ import pytest
 from guest_bundle import lay_out, run
 
 from proxhermes.facts.guest import GuestFacts, Place, parse
+from proxhermes.upstream import Code
 
 
 @pytest.fixture
@@ -210,3 +211,26 @@ def test_places_are_told_apart(tmp_path: Path, data: Path) -> None:
     assert places[f"{data}/workspace"] is Place.FULL
     assert places[f"{tmp_path}/s/.hermes"] is Place.NOTHING
     assert places[f"{tmp_path}/s/w"] is Place.FULL
+
+
+# Which Hermes is in the image.
+
+DOCKER = """case $1 in
+  image) echo sha256:abc ;;
+  run) echo asked >>"$0.asked"; echo noise; echo 'Hermes 0.22.2 50'; echo 'Hermes 9.9 9; rm -rf /' ;;
+  *) exit 1 ;;
+esac"""
+
+
+def test_an_image_is_asked_once_which_hermes_it_has(tmp_path: Path, data: Path) -> None:
+    for _ in range(2):
+        assert facts(tmp_path, data, docker=DOCKER).codes == {"sha256:abc": Code("0.22.2", 50)}
+    assert (tmp_path / "bundle" / "docker.asked").read_text() == "asked\n"
+    assert (data.parent / ".proxhermes-code").read_text() == "sha256:abc 0.22.2 50\n"
+
+
+def test_another_image_is_asked_again_and_one_that_says_nothing_is_not_known(tmp_path: Path, data: Path) -> None:
+    (data.parent / ".proxhermes-code").write_text("sha256:old 0.19.0 33\n")
+    silent = DOCKER.replace("echo 'Hermes 0.22.2 50'", ":")
+    assert facts(tmp_path, data, docker=silent).codes == {}
+    assert facts(tmp_path, data, docker=DOCKER).codes == {"sha256:abc": Code("0.22.2", 50)}

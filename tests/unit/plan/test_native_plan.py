@@ -48,25 +48,29 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
     return GuestFacts("debian", "13", service=Service("running", facts | known), files=files)
 
 
+def planned(agent: Agent, facts: GuestFacts, so_far: Effect = Effect.NONE) -> ServicePlan:
+    return plan_native(agent, facts, so_far, plan_package(agent, facts, None))
+
+
 def changes(agent: Agent, facts: GuestFacts, so_far: Effect = Effect.NONE) -> dict[str, tuple[str | None, str | None]]:
-    return {change.subject: (change.before, change.after) for change in plan_native(agent, facts, so_far, None).changes}
+    return {change.subject: (change.before, change.after) for change in planned(agent, facts, so_far).changes}
 
 
 def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
     agent = native(make_agent)
-    assert plan_native(agent, settled(agent), Effect.NONE, None) == ServicePlan()
+    assert planned(agent, settled(agent), Effect.NONE) == ServicePlan()
 
 
 def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
     agent = native(make_agent)
-    found = plan_native(agent, GuestFacts("debian", "13"), Effect.NONE, None)
+    found = planned(agent, GuestFacts("debian", "13"), Effect.NONE)
     assert {"unit", "as-agent", "command", package.NAME, package.REQUIREMENTS} == set(found.files)
     assert {change.effect for change in found.changes} >= {Effect.RESTART_SERVICE, Effect.RECREATE_SERVICE}
 
 
 def test_another_version_restarts(make_agent: Any) -> None:
     agent = native(make_agent, package={"pypi": "hermes-agent==0.18.2"})
-    found = plan_native(agent, settled(agent, package="0.19.0-1"), Effect.NONE, None)
+    found = planned(agent, settled(agent, package="0.19.0-1"), Effect.NONE)
     (change,) = found.changes
     assert (change.subject, change.before, change.effect) == ("package", "0.19.0-1", Effect.RESTART_SERVICE)
     assert change.after is not None and change.after.startswith("0.18.2-")
@@ -89,7 +93,7 @@ def test_a_unit_that_differs_by_its_remarks_alone_restarts_nothing(make_agent: A
     agent = native(make_agent)
     older = settled(agent)
     text = unit.render(agent).replace("# An agent", "# Some agent")
-    found = plan_native(agent, replace(older, files={**older.files, "unit": file(text)}), Effect.NONE, None)
+    found = planned(agent, replace(older, files={**older.files, "unit": file(text)}), Effect.NONE)
     assert [change.effect for change in found.changes] == [Effect.NONE]
     assert "unit" in found.files
 
@@ -149,8 +153,8 @@ def test_what_others_wrote_is_left_alone(make_agent: Any, name: str) -> None:
 
 
 def package_changes(agent: Agent, **known: str) -> tuple[list[str | None], bool, list[str]]:
-    found, files, notes = plan_package(agent, GuestFacts("debian", "13", service=Service("running", known)), None)
-    return [change.after for change in found], bool(files), notes
+    found = plan_package(agent, GuestFacts("debian", "13", service=Service("running", known)), None)
+    return [change.after for change in found.changes], bool(found.files), [*found.notes]
 
 
 def test_a_branch_that_moved_is_another_version(make_agent: Any) -> None:

@@ -14,6 +14,7 @@ from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime_rules import API_PORT
 from proxhermes.plan.hermes_model import ServicePlan
 from proxhermes.plan.model import Effect, worst
+from proxhermes.plan.package import plan_package
 from proxhermes.plan.persistent import plan_persistent
 
 
@@ -42,18 +43,22 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
     )
 
 
+def planned(agent: Agent, facts: GuestFacts) -> ServicePlan:
+    return plan_persistent(agent, facts, Effect.NONE, plan_package(agent, facts, None))
+
+
 def effect(agent: Agent, facts: GuestFacts) -> Effect:
-    return worst(plan_persistent(agent, facts, Effect.NONE, None).changes)
+    return worst(planned(agent, facts).changes)
 
 
 def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
     agent = plain(make_agent)
-    assert plan_persistent(agent, settled(agent), Effect.NONE, None) == ServicePlan()
+    assert planned(agent, settled(agent)) == ServicePlan()
 
 
 def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
     agent = plain(make_agent)
-    found = plan_persistent(agent, GuestFacts("debian", "13"), Effect.NONE, None)
+    found = planned(agent, GuestFacts("debian", "13"))
     assert {persistent.ENVIRONMENT, compose.NAME, package.NAME, package.REQUIREMENTS} == set(found.files)
     assert not found.notes  # nothing is lost
 
@@ -87,7 +92,7 @@ def test_a_package_that_is_wanted_no_longer_restarts_nothing_unless_it_failed(ma
 
 def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
     before, after = plain(make_agent), plain(make_agent, restart="always")
-    found = plan_persistent(after, settled(before), Effect.NONE, None)
+    found = planned(after, settled(before))
     assert [(change.subject, change.after, change.effect) for change in found.changes] == [
         ("compose.yaml: restart", "always", Effect.NONE)
     ]
@@ -110,7 +115,7 @@ def test_another_restart_policy_restarts_nothing(make_agent: Any) -> None:
 )
 def test_another_identity_is_another_container_and_the_plan_says_what_is_lost(make_agent: Any, runtime: Any) -> None:
     before, after = plain(make_agent), plain(make_agent, **runtime)
-    found = plan_persistent(after, settled(before), Effect.NONE, None)
+    found = planned(after, settled(before))
     assert worst(found.changes) is Effect.RECREATE_SERVICE
     assert any("LOST" in (change.after or "") for change in found.changes)
     assert any("is lost" in note for note in found.notes)
@@ -126,7 +131,7 @@ def test_another_way_to_write_compose_yaml_costs_no_layer(make_agent: Any) -> No
     agent = plain(make_agent)
     facts = settled(agent)
     older = compose.render(agent, mtu=None).replace("init: true", "init: true\n    stop_signal: SIGTERM")
-    found = plan_persistent(agent, replace(facts, files={**facts.files, "compose": file(older)}), Effect.NONE, None)
+    found = planned(agent, replace(facts, files={**facts.files, "compose": file(older)}))
     assert {change.effect for change in found.changes} == {Effect.NONE} and compose.NAME in found.files
 
 
@@ -142,7 +147,7 @@ def test_the_inventory_s_order_of_keys_is_no_identity(make_agent: Any) -> None:
 )
 def test_what_is_wrong_is_put_right(make_agent: Any, known: dict[str, str], subject: str) -> None:
     agent = plain(make_agent)
-    (change,) = plan_persistent(agent, settled(agent, **known), Effect.NONE, None).changes
+    (change,) = planned(agent, settled(agent, **known)).changes
     assert (change.subject, change.effect) == (subject, Effect.RESTART_SERVICE)
 
 
@@ -164,7 +169,7 @@ def test_a_run_that_was_cut_off_is_made_good(make_agent: Any) -> None:
 def test_tools_that_could_not_be_provisioned_are_told_and_change_nothing(make_agent: Any) -> None:
     agent = plain(make_agent)
     facts = settled(agent, **{"provision_failed:": "...\nE: no network\n"})
-    found = plan_persistent(agent, facts, Effect.NONE, None)
+    found = planned(agent, facts)
     assert not found.changes and "E: no network" in found.notes[0]
 
 
@@ -173,4 +178,4 @@ def test_a_container_of_somebody_else_s_is_refused(make_agent: Any) -> None:
     facts = settled(agent)
     assert facts.container is not None
     with pytest.raises(Refused, match="made by docker run"):
-        plan_persistent(agent, replace(facts, container=replace(facts.container, project="")), Effect.NONE, None)
+        planned(agent, replace(facts, container=replace(facts.container, project="")))
