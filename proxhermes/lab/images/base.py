@@ -10,6 +10,8 @@ from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 from proxhermes.lab.images.host import debian_mirror, extra_authorities
 
 PACKAGES = ("ca-certificates",)
+#: debootstrap's scripts: one for every release since 2014, under the name of the one that this machine's has for sure.
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 
 # Thousands of small synced files are what makes dpkg slow on a loop-mounted disk, and nobody reads manuals in the lab.
 DPKG_CONFIG = """\
@@ -23,31 +25,32 @@ path-include=/usr/share/locale/locale.alias
 APT_CONFIG = 'Acquire::Languages "none";\n'
 
 
-def recipe() -> list[object]:
+def recipe(suite: str = rootfs.STABLE) -> list[object]:
     """What the base depends on."""
     mirror = debian_mirror()
-    return [mirror.main, mirror.security, extra_authorities(), sources(__file__, rootfs.__file__)]
+    return [suite, mirror.main, mirror.security, extra_authorities(), sources(__file__, rootfs.__file__)]
 
 
-def build(cache: Cache, progress: Progress) -> Path:
+def build(cache: Cache, progress: Progress, suite: str = rootfs.STABLE) -> Path:
     """The base as `.tar.zst`, built if needed (about 25 s)."""
+    name = "base" if suite == rootfs.STABLE else f"base-{suite}"
 
     def make(bench: Workbench) -> Path:
-        progress("Debian base: debootstrap")
+        progress(f"Debian {suite}: debootstrap")
         mirror = debian_mirror()
         root = bench.scratch / "root"
         downloads = cache.root / "debs"
         downloads.mkdir(exist_ok=True)
         bench.run(
             ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", f"--cache-dir={downloads}",
-             rootfs.SUITE, root, mirror.main],
+             suite, root, mirror.main, SCRIPTS / "sid"],
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )  # fmt: skip
         rootfs.write(root, "/etc/dpkg/dpkg.cfg.d/lab", DPKG_CONFIG)
         rootfs.write(root, "/etc/apt/apt.conf.d/90lab", APT_CONFIG)
-        rootfs.add_sources(root, mirror)
+        rootfs.add_sources(root, mirror, suite)
         rootfs.add_authorities(bench, root)
         excluded = ("usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*")
-        return rootfs.pack(bench, root, bench.scratch / "base.tar.zst", exclude=excluded)
+        return rootfs.pack(bench, root, bench.scratch / f"{name}.tar.zst", exclude=excluded)
 
-    return cache.ensure("base", cache.root / "base.tar.zst", recipe(), make, progress)
+    return cache.ensure(name, cache.root / f"{name}.tar.zst", recipe(suite), make, progress)

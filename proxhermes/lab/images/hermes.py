@@ -1,4 +1,4 @@
-"""The agent's OCI image: Debian and the real `hermes-agent`, laid out and starting as the official image does.
+"""The agents' OCI images: Debian and a real `hermes-agent`, laid out and starting as the official images do.
 
 Same user (hermes, 10000), volume (/opt/data), paths, environment and supervision; without the official image's browser,
 compilers and Node.js. What happens at start is in the scripts under `agent/`.
@@ -8,41 +8,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from proxhermes.lab.images import base, oci, rootfs
+from proxhermes.lab.images import agent_layers, agents, oci, rootfs
+from proxhermes.lab.images.agents import AGENTS, CODE, NEWEST, VENV, Agent
 from proxhermes.lab.images.cache import Cache, Progress, Workbench, sources
 from proxhermes.lab.images.push import push
 
-VERSION = "0.19.0"
 REPOSITORY = "nousresearch/hermes-agent"
-
-#: A second build of the same version, for what happens when an image changes.
-REBUILD = f"{VERSION}-2"
-TAGS = ("latest", VERSION, REBUILD)
-
-HOME = "/opt/data"
-CODE = "/opt/hermes"
-VENV = f"{CODE}/.venv"
-REQUIREMENTS = (f"hermes-agent[cron,cli,pty,mcp,web,messaging]=={VERSION}",)
-PACKAGES = ("python3", "python3-venv", "s6", "execline", "curl", "procps", "ripgrep")
-
-#: What is only read by parts that need Node.js or speech, which the image does not have.
-UNUSED = ("hermes_cli/tui_dist",)
 
 SCRIPTS = Path(__file__).with_name("agent")
 #: Script in `agent/` -> path in the image.
-PROGRAMS = {
+PROGRAMS: Final = {
     "init": "/init",
     "with-contenv": "/usr/bin/with-contenv",
     "boot": f"{CODE}/docker/boot",
     "main-wrapper.sh": f"{CODE}/docker/main-wrapper.sh",
+    "entrypoint-dispatch.sh": f"{CODE}/docker/entrypoint-dispatch.sh",
     "stage2-hook.sh": f"{CODE}/docker/stage2-hook.sh",
-    "migrate": f"{CODE}/docker/migrate",
+    "migrate": f"{CODE}/scripts/docker_config_migrate.py",
     "hermes-shim": f"{CODE}/bin/hermes",
-    "seed/env.example": f"{CODE}/docker/seed/env.example",
-    "seed/cli-config.yaml.example": f"{CODE}/docker/seed/cli-config.yaml.example",
-    "seed/SOUL.md": f"{CODE}/docker/seed/SOUL.md",
+    "seed/env.example": f"{CODE}/.env.example",
+    "seed/cli-config.yaml.example": f"{CODE}/cli-config.yaml.example",
+    "seed/SOUL.md": f"{CODE}/docker/SOUL.md",
+    "web/index.html": f"{CODE}/hermes_cli/web_dist/index.html",
+    "skills/house/read-the-room/SKILL.md": f"{CODE}/skills/house/read-the-room/SKILL.md",
+    "skills/house/tidy-notes/SKILL.md": f"{CODE}/skills/house/tidy-notes/SKILL.md",
 }
 
 CREATED = "2026-07-20T00:00:00Z"
@@ -50,52 +41,33 @@ CREATED = "2026-07-20T00:00:00Z"
 PUSHED = "pushed.json"
 
 
-def run_config(build: str) -> dict[str, object]:
-    """What Docker runs, and with which environment; as the official image, with s6's init as its entry point."""
-    environment = {
-        "PATH": f"{CODE}/bin:{VENV}/bin:{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HERMES_HOME": HOME,
-        "HERMES_WRITE_SAFE_ROOT": HOME,
-        "HERMES_DISABLE_LAZY_INSTALLS": "1",
-    }
-    return {
-        "Env": [f"{name}={value}" for name, value in environment.items()],
-        "Entrypoint": ["/init", f"{CODE}/docker/main-wrapper.sh"],
-        "WorkingDir": CODE,
-        "Volumes": {HOME: {}},
-        "Labels": {
-            "org.opencontainers.image.title": "hermes-agent",
-            "org.opencontainers.image.version": build,
-            "org.opencontainers.image.description": "Hermes Agent, built for the proxhermes lab",
-        },
-    }
-
-
-def layers_recipe() -> list[object]:
-    """What the two big layers depend on."""
-    return [base.recipe(), sources(__file__)]
+def tags(agent: Agent) -> tuple[str, ...]:
+    """The tags of an agent's image; the rebuild's comes last."""
+    return (*(["latest"] if agent is NEWEST else []), agent.version, agent.rebuild)
 
 
 def recipe() -> list[object]:
-    """What the image depends on."""
+    """What the images depend on."""
     scripts = {name: (SCRIPTS / name).read_text() for name in PROGRAMS}
-    return [layers_recipe(), scripts]
+    layers = [agent_layers.recipe(agent) for agent in AGENTS]
+    return [layers, scripts, sources(__file__, agents.__file__, oci.__file__)]
 
 
 def build(cache: Cache, progress: Progress) -> Path:
     """Build what is missing and push it into the registry's storage; returns that storage's folder."""
 
     def make(bench: Workbench) -> Path:
-        layers = _layers(cache, progress)
-        progress("agent image: scripts and manifest")
-        layout = bench.scratch / "layout"
-        _assemble(bench, layers, layout)
-        progress("agent image: pushing to the registry")
-        push(bench, cache.registry, layout, REPOSITORY, TAGS)
+        pushed: list[str] = []
+        for agent in AGENTS:
+            layers = agent_layers.build(cache, agent, progress)
+            progress(f"agent image {agent.version}: scripts and manifest")
+            folder = bench.scratch / agent.version
+            _Assembly(bench, agent, folder).write(layers, folder / "layout")
+            progress(f"agent image {agent.version}: pushing to the registry")
+            push(bench, cache.registry, folder / "layout", REPOSITORY, tags(agent))
+            pushed += tags(agent)
         done = bench.scratch / PUSHED
-        done.write_text(json.dumps({"repository": REPOSITORY, "tags": TAGS}) + "\n")
+        done.write_text(json.dumps({"repository": REPOSITORY, "tags": pushed}) + "\n")
         return done
 
     # The product is the note that the push is done, kept inside the storage: with the storage, the note is gone too.
@@ -103,69 +75,78 @@ def build(cache: Cache, progress: Progress) -> Path:
     return cache.registry
 
 
-def _layers(cache: Cache, progress: Progress) -> list[oci.Layer]:
-    """The big layers: Debian with its packages, and Hermes in its virtual environment."""
+class _Assembly:
+    """What lies on an agent's big layers: the start scripts, and for the rebuild a file with its number."""
 
-    def make(bench: Workbench) -> Path:
-        root = rootfs.unpack(bench, base.build(cache, progress), bench.scratch / "root")
-        progress("agent image: Debian packages")
-        rootfs.apt_install(bench, root, PACKAGES)
-        rootfs.enter(bench, root, ["useradd", "--uid", "10000", "--create-home", "--home-dir", HOME, "hermes"])
-        progress(f"agent image: installing hermes-agent {VERSION}")
-        rootfs.make_venv(bench, root, VENV, REQUIREMENTS, unused=UNUSED)
-        packages = next(root.glob(f"{VENV.lstrip('/')}/lib/python3*/site-packages"))
-        for folder in (root / CODE.lstrip("/"), packages):
-            (folder / ".install_method").write_text("docker\n")
-        rootfs.write(root, f"{CODE}/docker/config-version", _config_version(bench, root))
-        (root / "command").symlink_to("usr/bin")
-        rootfs.tidy(root)
-        progress("agent image: packing")
-        made = bench.scratch / "layers"
-        made.mkdir()
-        unwanted = [f"./{name}/*" for name in ("dev", "proc", "run", "sys", "tmp")]
-        system = oci.pack_layer(bench, root, made / "system", ["."], [*unwanted, f".{CODE}/*"])
-        agent = oci.pack_layer(bench, root, made / "agent", [f".{CODE}"])
-        (made / "layers.json").write_text(json.dumps([_note(layer) for layer in (system, agent)]))
-        return made
+    def __init__(self, bench: Workbench, agent: Agent, folder: Path) -> None:
+        self._bench = bench
+        self._agent = agent
+        self._folder = folder
 
-    folder = cache.ensure("agent-layers", cache.root / "agent-layers", layers_recipe(), make, progress)
-    notes: list[dict[str, Any]] = json.loads((folder / "layers.json").read_text())
-    return [oci.Layer(folder / note["name"], note["digest"], note["size"], note["diff_id"]) for note in notes]
+    def write(self, layers: list[oci.Layer], folder: Path) -> None:
+        layout = oci.Layout(folder)
+        rebuild = self._agent.rebuild
+        first = [*layers, self._scripts()]
+        second = [*first, self._layer("rebuild", {f"{CODE}/docker/build": f"{rebuild}\n"})]
+        # Nobody here can run it; it is there to be passed over by who pulls for this machine.
+        other = [self._layer("arm64", {"/etc/architecture": "arm64\n"})]
+        for tag in tags(self._agent):
+            mine = second if tag == rebuild else first
+            config = self._agent.run_config(rebuild if tag == rebuild else self._agent.version)
+            if self._agent.multi_arch:
+                layout.add_index(tag, [oci.Image(other, config, "arm64"), oci.Image(mine, config)], CREATED)
+            else:
+                layout.add_image(tag, mine, config, CREATED)
 
+    def _scripts(self) -> oci.Layer:
+        """Packed the older way, and with what takes files of the layers below away, as in the official image."""
+        files = {target: (SCRIPTS / name).read_text() for name, target in PROGRAMS.items()}
+        files |= {f"{CODE}/docker/build": f"{self._agent.version}\n"}
+        if self._agent.multi_arch:
+            files |= _identity(self._agent)
+            files |= {f"{VENV}/{oci.WHITEOUT.format('.lock')}": "", f"{CODE}/skills/{oci.OPAQUE}": ""}
+        programs = {PROGRAMS[name] for name in PROGRAMS if (SCRIPTS / name).stat().st_mode & 0o111}
+        return self._layer("scripts", files, programs, "gzip" if self._agent.multi_arch else "zstd")
 
-def _config_version(bench: Workbench, root: Path) -> str:
-    """The version of config.yaml that the installed Hermes writes, as Hermes itself says."""
-    question = (
-        "from hermes_cli.config import DEFAULT_CONFIG as c; open('/version', 'w').write(str(c['_config_version']))"
-    )
-    rootfs.enter(bench, root, [f"{VENV}/bin/python", "-c", question], env={"HERMES_HOME": "/run/hermes"})
-    answer = root / "version"
-    version = answer.read_text()
-    answer.unlink()
-    return f"{version}\n"
-
-
-def _note(layer: oci.Layer) -> dict[str, object]:
-    return {"name": layer.path.name, "digest": layer.digest, "size": layer.size, "diff_id": layer.diff_id}
-
-
-def _assemble(bench: Workbench, layers: list[oci.Layer], folder: Path) -> None:
-    """Write the layout: the big layers, one with the start scripts, and for the rebuild one more with its number."""
-    layout = oci.Layout(folder)
-    scripts = bench.scratch / "scripts"
-    for name, target in PROGRAMS.items():
-        mode = (SCRIPTS / name).stat().st_mode & 0o111
-        rootfs.write(scripts, target, (SCRIPTS / name).read_text(), mode=0o755 if mode else 0o644)
-    first = oci.pack_layer(
-        bench, scripts, bench.scratch / "scripts.layer", sorted(f"./{name}" for name in _files(scripts))
-    )
-    for tag in ("latest", VERSION):
-        layout.add_image(tag, [*layers, first], run_config(VERSION), CREATED)
-    rebuild = bench.scratch / "rebuild"
-    rootfs.write(rebuild, f"{CODE}/docker/build", f"{REBUILD}\n")
-    second = oci.pack_layer(bench, rebuild, bench.scratch / "rebuild.layer", [f".{CODE}/docker/build"])
-    layout.add_image(REBUILD, [*layers, first, second], run_config(REBUILD), CREATED)
+    def _layer(
+        self,
+        name: str,
+        files: dict[str, str],
+        programs: set[str] | frozenset[str] = frozenset(),
+        compression: oci.Compression = "zstd",
+    ) -> oci.Layer:
+        root = self._folder / name
+        for target, text in files.items():
+            rootfs.write(root, target, text, mode=0o755 if target in programs else 0o644)
+        return oci.pack_layer(self._bench, root, self._folder / f"{name}.layer", ["."], compression=compression)
 
 
-def _files(root: Path) -> list[str]:
-    return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+def _identity(agent: Agent) -> dict[str, str]:
+    """What the official image says of itself: in its code (Hermes 0.22: hermes_cli/version_info.py) and outside of it
+    (hermes_cli/image_provenance.py).
+
+    From which commit a repackaging was made it does not say; its own hash takes that place.
+    """
+    commit = (agent.sha256 or "0" * 40)[:40]
+    stamp = {
+        "schemaVersion": 2,
+        "baseVersion": agent.version,
+        "displayVersion": agent.version,
+        "distance": 0,
+        "commit": commit,
+        "distribution": "docker",
+        "source": "ci",
+        "updateMechanism": "external",
+    }
+    provenance = {
+        "schema": 1,
+        "deployment_kind": "image",
+        "manager": "docker",
+        "image": REPOSITORY,
+        "version": agent.version,
+        "revision": commit,
+    }
+    return {
+        f"{CODE}/install-stamp.json": json.dumps(stamp) + "\n",
+        "/etc/hermes/image-provenance.json": json.dumps(provenance) + "\n",
+    }

@@ -18,7 +18,7 @@ _READY_SECONDS = 15.0
 
 
 def push(bench: Workbench, storage: Path, layout: Path, repository: str, tags: Iterable[str]) -> None:
-    """Copy the tags of an OCI layout into a registry's storage folder.
+    """Copy the tags of an OCI layout, with all their architectures, into a registry's storage folder.
 
     Safe beside other registries on the same storage: blobs are only ever added.
 
@@ -27,7 +27,7 @@ def push(bench: Workbench, storage: Path, layout: Path, repository: str, tags: I
     storage.mkdir(parents=True, exist_ok=True)
     with _registry(bench, storage) as address:
         for tag in tags:
-            bench.run(["skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", f"oci:{layout}:{tag}",
+            bench.run(["skopeo", "copy", "--all", "--insecure-policy", "--dest-tls-verify=false", f"oci:{layout}:{tag}",
                        f"docker://{address}/{repository}:{tag}"])  # fmt: skip
 
 

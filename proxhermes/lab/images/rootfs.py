@@ -9,7 +9,8 @@ from pathlib import Path
 from proxhermes.lab.images.cache import Workbench
 from proxhermes.lab.images.host import Mirror, extra_authorities, pip_environment
 
-SUITE = "trixie"
+#: Debian's releases as the lab uses them: what guests run, and the next one, for what is too new for the first.
+STABLE, TESTING = "trixie", "forky"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 # Mounts live in a namespace of their own that ends with the command: a build that is killed leaves none behind.
@@ -83,16 +84,19 @@ def write(root: Path, name: str, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def add_sources(root: Path, mirror: Mirror) -> None:
+def add_sources(root: Path, mirror: Mirror, suite: str) -> None:
     """Point the guest's apt at the mirror this machine uses."""
     keyring = "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg"
     (root / "etc/apt/sources.list").unlink(missing_ok=True)
-    write(
-        root,
-        "/etc/apt/sources.list.d/debian.sources",
-        f"Types: deb\nURIs: {mirror.main}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\n{keyring}\n\n"
-        f"Types: deb\nURIs: {mirror.security}\nSuites: {SUITE}-security\nComponents: main\n{keyring}\n",
-    )
+    if suite == TESTING:
+        # Its index is valid for a week, and a mirror may be older; the packages' signatures are checked all the same.
+        text = f"Types: deb\nURIs: {mirror.main}\nSuites: {suite}\nComponents: main\n{keyring}\nCheck-Valid-Until: no\n"
+    else:
+        text = (
+            f"Types: deb\nURIs: {mirror.main}\nSuites: {suite} {suite}-updates\nComponents: main\n{keyring}\n\n"
+            f"Types: deb\nURIs: {mirror.security}\nSuites: {suite}-security\nComponents: main\n{keyring}\n"
+        )
+    write(root, "/etc/apt/sources.list.d/debian.sources", text)
 
 
 def add_authorities(bench: Workbench, root: Path) -> None:
@@ -117,15 +121,23 @@ def tidy(root: Path) -> None:
     (root / "etc/resolv.conf").touch()
 
 
-def make_venv(bench: Workbench, root: Path, venv: str, requirements: Sequence[str], unused: Sequence[str] = ()) -> None:
+def make_venv(
+    bench: Workbench,
+    root: Path,
+    venv: str,
+    requirements: Sequence[str],
+    unused: Sequence[str] = (),
+    python: str = "python3",
+) -> None:
     """Make a virtual environment inside the guest and install `requirements` from the package index.
 
     Ends up compiled and without pip: nothing in it is written at run time, and a start compiles nothing.
 
-    :param venv: its absolute path in the guest, whose python3-venv package must be installed
+    :param venv: its absolute path in the guest
     :param unused: paths (with wildcards) under site-packages to leave out
+    :param python: the interpreter; Debian's own needs the package python3-venv, which is removed at the end
     """
-    enter(bench, root, ["python3", "-m", "venv", venv])
+    enter(bench, root, [python, "-m", "venv", venv])
     enter(bench, root, [f"{venv}/bin/pip", "install", "-q", "--no-compile", *requirements], env=pip_environment())
     enter(bench, root, [f"{venv}/bin/pip", "uninstall", "-q", "-y", "pip"])
     enter(bench, root, ["find", venv, "-type", "d", "(", "-name", "tests", "-o", "-name", "__pycache__", ")",
@@ -134,6 +146,7 @@ def make_venv(bench: Workbench, root: Path, venv: str, requirements: Sequence[st
         for path in root.glob(f"{venv.lstrip('/')}/lib/python3*/site-packages/{pattern}"):
             shutil.rmtree(path)
     # Unchecked: valid whatever times unpacking gives the sources.
-    enter(bench, root, ["python3", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+    enter(bench, root, [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
                         f"{venv}/lib"])  # fmt: skip
-    enter(bench, root, ["apt-get", "purge", "-q", "-y", "--auto-remove", "python3-venv"])
+    if python == "python3":
+        enter(bench, root, ["apt-get", "purge", "-q", "-y", "--auto-remove", "python3-venv"])

@@ -64,12 +64,12 @@ for name in backups cron sessions logs logs/gateways hooks memories skills skins
 done
 seed() {
   if [ ! -e "$home/$1" ] && [ ! -L "$home/$1" ]; then
-    as_hermes cp "$code/docker/seed/$2" "$home/$1"
+    as_hermes cp "$code/$2" "$home/$1"
   fi
 }
-seed .env env.example
+seed .env .env.example
 seed config.yaml cli-config.yaml.example
-seed SOUL.md SOUL.md
+seed SOUL.md docker/SOUL.md
 
 if [ -f "$home/.env" ] && [ ! -L "$home/.env" ]; then
   if ! grep -q '^API_SERVER_KEY=.' "$home/.env"; then
@@ -88,7 +88,7 @@ case ${HERMES_SKIP_CONFIG_MIGRATION:-} in
 1 | true | yes) ;;
 *)
   if ! grep -qx "_config_version: $(cat "$code/docker/config-version")" "$home/config.yaml"; then
-    as_hermes env HOME=/opt/data "$code/.venv/bin/python" "$code/docker/migrate" ||
+    as_hermes env HOME=/opt/data "$code/.venv/bin/python" "$code/scripts/docker_config_migrate.py" ||
       say "Warning: config migration failed; continuing"
   fi
   ;;
@@ -97,4 +97,6 @@ esac
 if [ ! -e "$home/gateway_state.json" ] && [ "${HERMES_GATEWAY_BOOTSTRAP_STATE:-}" = running ]; then
   printf '{"gateway_state":"running"}\n' | as_hermes tee "$home/gateway_state.json" >/dev/null
 fi
+as_hermes env HOME=/opt/data "$code/.venv/bin/python" "$code/tools/skills_sync.py" ||
+  say "Warning: skills_sync.py failed; continuing"
 say "Setup complete; starting user services"

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from proxhermes.lab.images import hermes, litellm, registry
+from proxhermes.lab.images.agents import AGENTS, FIRST, NEWEST, Agent
 from proxhermes.lab.images.cache import Cache
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
@@ -33,21 +35,40 @@ def test_the_registry_keeps_its_images_in_the_cache(tmp_path: Path) -> None:
     assert service.ready_url == "http://10.1.10.1:5000/v2/"
 
 
-def test_the_image_is_laid_out_as_the_official_one() -> None:
-    config = hermes.run_config("0.19.0")
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.version)
+def test_the_images_are_laid_out_as_the_official_ones(agent: Agent) -> None:
+    config = agent.run_config(agent.rebuild)
     assert config["Volumes"] == {"/opt/data": {}}
-    assert config["Entrypoint"] == ["/init", "/opt/hermes/docker/main-wrapper.sh"]
     assert "Cmd" not in config
     assert "Healthcheck" not in config
+    assert config["Labels"]["org.opencontainers.image.version"] == f"{agent.version}-2"  # type: ignore[index]
     environment = dict(entry.split("=", 1) for entry in config["Env"])  # type: ignore[attr-defined]
     assert environment["HERMES_HOME"] == "/opt/data"
     assert environment["PATH"].startswith("/opt/hermes/bin:/opt/hermes/.venv/bin:")
 
 
+def test_each_version_starts_as_the_official_one_of_its_time() -> None:
+    assert FIRST.run_config("0.19.0")["Entrypoint"] == ["/init", "/opt/hermes/docker/main-wrapper.sh"]
+    newest = NEWEST.run_config("0.22.2")
+    assert newest["Entrypoint"] == ["/opt/hermes/docker/entrypoint-dispatch.sh"]
+    assert "HERMES_RUNTIME_DIR=/opt/hermes/tools" in newest["Env"]  # type: ignore[operator]
+
+
+def test_latest_is_the_newest() -> None:
+    assert hermes.tags(FIRST) == ("0.19.0", "0.19.0-2")
+    assert hermes.tags(NEWEST) == ("latest", "0.22.2", "0.22.2-2")
+
+
+def test_what_is_not_its_makers_own_is_held_to_a_hash() -> None:
+    assert all(agent.sha256 or agent.package == "hermes-agent" for agent in AGENTS)
+
+
 def test_every_script_of_the_image_exists_and_what_runs_is_executable() -> None:
     shipped = {str(path.relative_to(hermes.SCRIPTS)) for path in hermes.SCRIPTS.rglob("*") if path.is_file()}
     assert shipped == set(hermes.PROGRAMS)
-    for name in ("init", "boot", "with-contenv", "main-wrapper.sh", "stage2-hook.sh", "hermes-shim"):
+    for name in shipped - {"migrate"}:
+        if "/" in name:
+            continue
         assert (hermes.SCRIPTS / name).stat().st_mode & 0o111, name
 
 

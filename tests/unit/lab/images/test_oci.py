@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -41,6 +42,36 @@ def test_a_layout_holds_what_its_manifest_names(tmp_path: Path) -> None:
         assert json.loads(blob(tmp_path, manifest["config"]["digest"]))["rootfs"]["diff_ids"] == [
             f"sha256:{layer.diff_id}"
         ]
+
+
+def test_an_index_has_an_image_for_each_architecture(tmp_path: Path) -> None:
+    lower, upper = tmp_path / "lower", tmp_path / "upper"
+    lower.mkdir()
+    upper.mkdir()
+    (lower / "gone").touch()
+    (upper / oci.WHITEOUT.format("gone")).touch()
+    with (tmp_path / "log").open("wb") as log:
+        bench = Workbench(tmp_path, log, lambda _: None)
+        first = oci.pack_layer(bench, lower, tmp_path / "first", ["."])
+        second = oci.pack_layer(bench, upper, tmp_path / "second", ["."], compression="gzip")
+        again = oci.pack_layer(bench, upper, tmp_path / "again", ["."], compression="gzip")
+    assert again.digest == second.digest
+    tar = gzip.decompress(second.path.read_bytes())
+    assert hashlib.sha256(tar).hexdigest() == second.diff_id
+
+    layout = oci.Layout(tmp_path / "layout")
+    images = [oci.Image([first], {"Env": ["A=1"]}, "arm64"), oci.Image([first, second], {"Env": ["A=1"]})]
+    layout.add_index("one", images, "2026-01-01T00:00:00Z")
+    (entry,) = json.loads((tmp_path / "layout" / "index.json").read_text())["manifests"]
+    assert entry["annotations"] == {"org.opencontainers.image.ref.name": "one"}
+    assert entry["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    index = json.loads(blob(tmp_path, entry["digest"]))
+    assert [manifest["platform"]["architecture"] for manifest in index["manifests"]] == ["arm64", "amd64"]
+    for each in index["manifests"]:
+        manifest = json.loads(blob(tmp_path, each["digest"]))
+        config = json.loads(blob(tmp_path, manifest["config"]["digest"]))
+        assert config["architecture"] == each["platform"]["architecture"]
+    assert [layer["mediaType"].rpartition("+")[2] for layer in manifest["layers"]] == ["zstd", "gzip"]
 
 
 def blob(tmp_path: Path, digest: str) -> bytes:
