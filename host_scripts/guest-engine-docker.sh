@@ -1,6 +1,6 @@
 #!/bin/sh
 # Docker: its repository, its configuration, its service. Read in by guest-engine.sh as engine.sh. A file daemon.json
-# beside this script becomes /etc/docker/daemon.json.
+# beside this script becomes /etc/docker/daemon.json, a file docker.conf a part of its unit.
 # shellcheck disable=SC2034,SC2154 # guest-common.sh and guest-apt.sh assign these names
 
 docker_key=9DC858229FC7DD38854AE2D88D81803C0EBFCD88 # docs.docker.com/engine/install/debian
@@ -44,6 +44,10 @@ configure() {
 }
 
 engine_before() {
+  if [ -f "$here/docker.conf" ]; then
+    mkdir -p /etc/systemd/system/docker.service.d
+    place "$here/docker.conf" /etc/systemd/system/docker.service.d/50-proxhermes.conf 0644
+  fi
   running_before=
   if systemctl is-active --quiet docker.service; then running_before=yes; fi
   # Docker's first start finds its configuration there. One that runs gets a new one right before its restart: a run
@@ -52,6 +56,7 @@ engine_before() {
 }
 
 engine_after() {
+  [ ! -f "$here/docker.conf" ] || systemctl daemon-reload
   [ -z "$running_before" ] || configure
   systemctl is-enabled --quiet docker.service || {
     systemctl enable --quiet docker.service

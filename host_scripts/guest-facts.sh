@@ -136,6 +136,7 @@ elsewhere_fact() { # NAME FOLDER
 
 files() {
   file daemon /etc/docker/daemon.json
+  file docker_unit /etc/systemd/system/docker.service.d/50-proxhermes.conf
   file containers /etc/containers/containers.conf.d/50-proxhermes.conf
   file registries /etc/containers/registries.conf.d/50-proxhermes.conf
   file restart /etc/systemd/system/podman-restart.service.d/50-proxhermes.conf

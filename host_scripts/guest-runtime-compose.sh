@@ -3,6 +3,8 @@
 # what each function is for is said in guest-common.sh.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 
+finish=$here/container-finish.sh # of the official image alone
+
 rt_inspect() { "$engine" container inspect "$container" --format "$1" 2>/dev/null || true; }
 rt_compose() { (cd "$project" && "$engine" compose "$@"); }
 
@@ -40,11 +42,14 @@ rt_codes() { if have "$engine"; then image_code; fi; }
 
 compose_files() {
   if [ -f "$here/compose.yaml" ]; then place "$here/compose.yaml" "$project/compose.yaml" 0644; fi
+  if [ -f "$finish" ]; then same "$finish" "$project/finish" 0755; fi
 }
 
 # The official image's own supervisor starts a gateway that ran when it was last seen. Where the container's main program
-# is the gateway, that would be a second one. (Hermes 0.19: hermes_cli/container_boot.py; `gateway run` resets it.)
+# is the gateway, that would be a second one, beside which it refuses to run. (Hermes: hermes_cli/container_boot.py;
+# `gateway run` without --no-supervise resets it.) A gateway that runs writes over what others write here (gateway/status.py).
 unsupervised() {
+  rt_stop
   # shellcheck disable=SC2016
   as_agent sh -eu -c '
     umask 077
@@ -59,31 +64,34 @@ unsupervised() {
 }
 
 compose_start() {
+  before=$(rt_inspect '{{.Id}}') was=$(rt_status)
+  if [ "$was" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
   if [ "$supervised" = no ]; then unsupervised; fi
-  if [ "$(rt_status)" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
-  before=$(rt_inspect '{{.Id}} {{.State.StartedAt}}')
+  started=$(rt_inspect '{{.State.StartedAt}}')
   if [ "$1" = up ] || [ "$(rt_status)" != running ]; then
     # shellcheck disable=SC2046 # no option or one
-    rt_compose --ansi never --progress plain up -d --no-build $(rt_recreate) 2>"$here/compose.log" || {
+    rt_compose --ansi never --progress plain up -d --no-build -t "$stop_seconds" $(rt_recreate) 2>"$here/compose.log" || {
       cat "$here/compose.log" >&2
       fail 'compose could not start the agent'
     }
   fi
-  # What compose did not make anew or start by itself still has the old files in memory.
-  if [ "$before" = "$(rt_inspect '{{.Id}} {{.State.StartedAt}}')" ]; then
-    "$engine" container restart -t 30 "$container" >/dev/null
-    echo "changed: container $container: restarted"
-  elif [ "${before%% *}" = "$(rt_inspect '{{.Id}}')" ]; then
-    echo "changed: container $container: started"
-  elif [ -n "$before" ]; then
-    echo "changed: container $container: made anew"
-  else
-    echo "changed: container $container: made"
+  if [ "$before" != "$(rt_inspect '{{.Id}}')" ]; then
+    if [ -n "$before" ]; then echo "changed: container $container: recreated"; else echo "changed: container $container: made"; fi
+    return 0
   fi
+  # What compose did not recreate or start by itself still has the old files in memory.
+  if [ "$started" = "$(rt_inspect '{{.State.StartedAt}}')" ]; then
+    "$engine" container restart -t "$stop_seconds" "$container" >/dev/null
+  fi
+  case $was in
+    running | paused) echo "changed: container $container: restarted" ;;
+    *) echo "changed: container $container: started" ;;
+  esac
 }
 
+# A container that was made by an earlier version has no time of its own to end in.
 rt_stop() {
-  [ -z "$(rt_inspect '{{.Id}}')" ] || "$engine" container stop -t 30 "$container" >/dev/null
+  [ -z "$(rt_inspect '{{.Id}}')" ] || "$engine" container stop -t "$stop_seconds" "$container" >/dev/null
 }
 
 compose_retire() {
@@ -95,7 +103,7 @@ compose_retire() {
   if [ -f "$project/compose.yaml" ]; then
     # Its network; a file that compose does not take any more must not stand in the way of what comes after it.
     rt_compose --ansi never --progress plain down --remove-orphans >"$here/compose.log" 2>&1 || cat "$here/compose.log" >&2
-    rm "$project/compose.yaml"
+    rm -f "$project/compose.yaml" "$project/finish"
     echo "changed: $project/compose.yaml: removed"
   fi
 }
@@ -119,9 +127,11 @@ rt_words() {
 
 compose_facts() {
   have "$engine" || return 0
+  if cmp -s "$finish" "$project/finish"; then fact service.finish same; fi
   fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
   found=$(rt_inspect 'container.image={{.Image}}
 container.status={{.State.Status}}
+container.stop={{.Config.StopTimeout}}
 container.project={{index .Config.Labels "com.docker.compose.project"}}
 container.folder={{index .Config.Labels "com.docker.compose.project.working_dir"}}
 container.hash={{index .Config.Labels "com.docker.compose.config-hash"}}')

@@ -15,9 +15,6 @@ rt_prepare() {
   package_build
 }
 
-# same SOURCE TARGET: puts it there unless it is there.
-same() { cmp -s "$1" "$2" || place "$1" "$2" "$3"; }
-
 rt_files() {
   install -d -m 0755 "$layer"
   same "$entrypoint_source" "$layer/entrypoint" 0755

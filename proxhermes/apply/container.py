@@ -13,6 +13,7 @@ from proxhermes.errors import ApiError, ProxhermesError, Refused
 from proxhermes.events import Events
 from proxhermes.facts.container import addresses_of, pending_of
 from proxhermes.facts.properties import parse
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.container import MANAGED, ContainerPlan
@@ -26,7 +27,6 @@ DOWNLOAD_S: Final = 1800.0
 CREATE_S: Final = 900.0
 RESIZE_S: Final = 600.0
 START_S: Final = 180.0
-SHUTDOWN_S: Final = 90
 ADDRESS_S: Final = 120.0
 
 _downloading = threading.Lock()
@@ -181,8 +181,9 @@ def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events:
         events.step(f"reboot CT {plan.vmid} for {why}"),
         standing(events, f"CT {plan.vmid} still has to be rebooted for {why}"),
     ):
-        upid = pve.post(f"{plan.base}/status/reboot", timeout=SHUTDOWN_S)
-        _task(pve, upid, f"rebooting CT {plan.vmid}", SHUTDOWN_S + START_S, events)
+        seconds = stopping.guest(stopping.gateway(agent))
+        upid = pve.post(f"{plan.base}/status/reboot", timeout=seconds)
+        _task(pve, upid, f"rebooting CT {plan.vmid}", seconds + START_S, events)
         _reach(agent, plan, pve, events, other_than=int(before) if before else None)
     events.change(f"rebooted CT {plan.vmid}", subject="status")
 

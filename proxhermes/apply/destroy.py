@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from proxhermes.transport.doors import Doors
     from proxhermes.transport.pve import Pve
 
-SHUTDOWN_S: Final = 60
-HA_S: Final = SHUTDOWN_S + 60.0
-"""The HA manager looks every ten seconds, and so does the one of the node."""
+HA_S: Final = 60.0
+"""More than the shutdown takes: the HA manager looks every ten seconds, and so does the one of the node."""
 DESTROY_S: Final = 600.0
 PURGE_S: Final = 3600.0
 
@@ -58,13 +57,13 @@ def _remove(plan: DestroyPlan, pve: Pve, events: Events) -> None:
         with events.step(f"shut CT {plan.vmid} down"):
             try:
                 # The agent gets the time to close its databases; what does not end is stopped.
-                upid = pve.post(f"{base}/status/shutdown", timeout=SHUTDOWN_S, forceStop=1)
+                upid = pve.post(f"{base}/status/shutdown", timeout=plan.seconds, forceStop=1)
             except ApiError as error:
                 if "not running" not in error.message:  # it stopped by itself meanwhile
                     raise
             else:
                 doing = f"shutting CT {plan.vmid} down"
-                pve.task(upid, doing=doing, timeout=SHUTDOWN_S * 2, on_line=events.line)
+                pve.task(upid, doing=doing, timeout=plan.seconds * 2, on_line=events.line)
                 if ":hastop:" in upid:
                     _stopped_by_ha(plan, pve, doing)
         events.change(f"stopped CT {plan.vmid}", subject="status")
@@ -82,7 +81,7 @@ def _stopped_by_ha(plan: DestroyPlan, pve: Pve, doing: str) -> None:
         return True if state == "stopped" else None
 
     hint = "see `ha-manager status` on the node"
-    wait_for(stopped, f"the HA manager to stop CT {plan.vmid}", timeout=HA_S, doing=doing, hint=hint)
+    wait_for(stopped, f"the HA manager to stop CT {plan.vmid}", timeout=plan.seconds + HA_S, doing=doing, hint=hint)
 
 
 def _purge(plan: DestroyPlan, doors: Doors, events: Events) -> None:

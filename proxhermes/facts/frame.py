@@ -21,7 +21,7 @@ _RUNTIMES: Final = {
     "native": ("guest-package.sh", "guest-runtime-native.sh"),
 }
 """By the type of a runtime, the scripts whose functions make it up; a later one goes before an earlier one."""
-_BESIDE: Final = {"persistent": ("persistent-entrypoint.sh",)}
+_BESIDE: Final = {"docker": ("container-finish.sh",), "persistent": ("persistent-entrypoint.sh",)}
 """By the type of a runtime, what its functions put into the guest or compare with what is there."""
 RUNTIME: Final = "runtime.sh"
 

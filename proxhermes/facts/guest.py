@@ -76,13 +76,17 @@ class Docker:
 
 @dataclass(frozen=True, slots=True)
 class DockerContainer:
-    """The agent's Docker container. hash: of the compose service that it was made from; project: compose's."""
+    """The agent's Docker container. hash: of the compose service that it was made from; project: compose's.
+
+    stop: how long the engine waits before it kills it, in seconds; None for the engine's own default.
+    """
 
     image: str
     status: str
     project: str
     folder: str
     hash: str
+    stop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,7 @@ def _container(text: Mapping[str, str]) -> DockerContainer | None:
         project=found.get("project", ""),
         folder=found.get("folder", ""),
         hash=found.get("hash", ""),
+        stop=_number(found.get("stop")),
     )
 
 

@@ -38,6 +38,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         **unit.names(agent),
         "folders": "\n".join(compose.folders(agent)),
         "writable": "\n".join(workplace.writable(agent)),
+        "stop_seconds": str(compose.stop_seconds(agent)),
         "supervised": "yes" if compose.supervised(agent) else "no",
     }
 

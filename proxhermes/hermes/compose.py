@@ -14,11 +14,15 @@ import yaml
 from proxhermes.hermes import layout, persistent, podman, ports
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import merged
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import ContainedRuntime, DockerRuntime, Healthcheck, NativeRuntime, PersistentRuntime
 from proxhermes.inventory.runtime_rules import API_PORT
 
 NAME: Final = "compose.yaml"
+FINISH: Final = "finish"
+"""Beside it: what the official image runs when its container ends (host_scripts/container-finish.sh)."""
+_FINISH_AT: Final = "/etc/cont-finish.d/proxhermes"
 _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
 _SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"
@@ -39,6 +43,7 @@ def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
         "container_name": layout.CONTAINER,
         "command": command(runtime),
         "restart": runtime.restart,
+        "stop_grace_period": f"{stop_seconds(agent)}s",
         "shm_size": runtime.shm_size,
         "environment": _environment(agent),
         "volumes": [*_volumes(agent), *(_extra(written) for written in runtime.extra_volumes)],
@@ -68,6 +73,11 @@ def command(runtime: ContainedRuntime) -> list[str]:
     """
     extra = runtime.extra_args
     return ["gateway", "run", *([_UNSUPERVISED, *extra] if extra and _UNSUPERVISED not in extra else extra)]
+
+
+def stop_seconds(agent: Agent) -> int:
+    """How long the engine waits until it kills the container."""
+    return stopping.container(stopping.gateway(agent))
 
 
 def supervised(agent: Agent) -> bool:
@@ -138,6 +148,7 @@ def _environment(agent: Agent) -> dict[str, str]:
         "HERMES_UID": str(agent.hermes.uid),
         "HERMES_GID": str(agent.hermes.gid),
         "HERMES_HOME_MODE": layout.HOME_MODE,
+        "S6_KILL_FINISH_MAXTIME": str(stopping.gateway(agent) * 1000),
     }
     known = {**ports.environment(agent), **agent.hermes.environment}
     lines |= {name: known[name] for name in _SUPERVISORS if name in known}
@@ -153,7 +164,8 @@ def _volumes(agent: Agent) -> list[dict[str, Any]]:
     if isinstance(agent.runtime, PersistentRuntime):
         volumes = [_volume(path, path, read_only=only) for path, only in persistent.folders(agent)]
     else:
-        volumes = [_volume(layout.home(agent), layout.CONTAINER_HOME)]
+        finish = _volume(f"{layout.folder(agent)}/{FINISH}", _FINISH_AT, read_only=True)
+        volumes = [finish, _volume(layout.home(agent), layout.CONTAINER_HOME)]
     return volumes + [_volume(mount.guest, mount.guest, read_only=mount.read_only) for mount in agent.mounts]
 
 

@@ -12,6 +12,8 @@ from proxhermes.hermes.merge import Difference, differences, merged
 from proxhermes.inventory.models import Engine
 
 NAME: Final = "/etc/docker/daemon.json"
+UNIT: Final = "/etc/systemd/system/docker.service.d/50-proxhermes.conf"
+_HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into a file with a higher number.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,14 @@ def wanted(engine: Engine) -> dict[str, Any]:
     if engine.registry_mirrors:
         settings["registry-mirrors"] = list(engine.registry_mirrors)
     return settings
+
+
+def unit(seconds: int) -> str:
+    """The text of UNIT. seconds: that systemd waits for Docker when the guest shuts down.
+
+    Docker itself waits for its containers as long as they may take (`stop_grace_period`), without a `shutdown-timeout`.
+    """
+    return f"{_HEADER}[Service]\nTimeoutStopSec={seconds}\n"
 
 
 def parse(text: str) -> dict[str, Any]:

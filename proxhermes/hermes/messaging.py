@@ -84,6 +84,17 @@ def settings(messaging: Messaging) -> dict[str, Any]:
     return {"platforms": platforms} if platforms else {}
 
 
+def defaults(messaging: Messaging) -> dict[str, Any]:
+    """Keys of config.yaml that are set only where it says nothing.
+
+    What is written to the bot while the gateway is down waits at Telegram's; Hermes' own default is to drop it (0.22:
+    plugins/platforms/telegram/adapter.py). Versions without the key, up to 0.21.3, drop it in any case.
+    """
+    if messaging.telegram is None:
+        return {}
+    return {"platforms": {"telegram": {"extra": {"drop_pending_on_cold_boot": False}}}}
+
+
 def _common(prefix: str, platform: Platform) -> dict[str, str]:
     lines = _ids(f"{prefix}_ALLOWED_USERS", platform.allowed_users)
     if platform.allow_all_users:

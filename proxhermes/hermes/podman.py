@@ -53,15 +53,17 @@ def registries(engine: Engine) -> str:
     return text
 
 
-def restart() -> str:
-    """The text of RESTART: at boot, Podman 5 starts containers with `restart: always` alone.
+def restart(seconds: int) -> str:
+    """The text of RESTART: at boot, Podman 5 starts containers with `restart: always` alone, and it ends no others.
+
+    seconds: that systemd waits for them to end when the guest shuts down.
 
     `unless-stopped` then means the same: Podman does not tell who stopped a container.
     """
     policy = "--all --filter restart-policy=unless-stopped"
     return (
         f"{_HEADER}[Service]\nExecStart=/usr/bin/podman $LOGGING start {policy}\n"
-        f"ExecStop=/usr/bin/podman $LOGGING stop {policy}\n"
+        f"ExecStop=/usr/bin/podman $LOGGING stop {policy}\nTimeoutStopSec={seconds}\n"
     )
 
 

@@ -58,7 +58,7 @@ def defaults(agent: Agent, *, new: bool) -> dict[str, Any]:
     if agent.hermes.config_file is not None:
         return {}
     found: dict[str, Any] = {VERSION: agent.hermes.config_version} if new else {}
-    return {**found, "terminal": {"cwd": layout.working_directory(agent)}}
+    return {**found, "terminal": {"cwd": layout.working_directory(agent)}, **messaging.defaults(agent.messaging)}
 
 
 def _model(litellm: LiteLLM) -> dict[str, Any]:

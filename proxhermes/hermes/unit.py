@@ -11,6 +11,7 @@ import shlex
 from typing import Final
 
 from proxhermes.hermes import layout, managed
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.runtime import NativeRuntime
@@ -25,7 +26,6 @@ USELESS_CODE: Final = 78
 """The gateway says with it that its configuration will not do, however often it is started (same file)."""
 _STARTS: Final = 20
 _SHORT_LIFE_S: Final = 15
-_STOP_S: Final = 60
 _HOMES: Final = ("/home", "/root", "/run/user")
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HARDENING: Final = """\
@@ -125,7 +125,7 @@ RestartPreventExitStatus={USELESS_CODE}
 # To the gateway this is a stop that is meant, which it ends with code 0; SIGTERM would be an accident, and code 1.
 KillSignal=SIGINT
 KillMode=mixed
-TimeoutStopSec={_stop_seconds(agent)}
+TimeoutStopSec={stopping.gateway(agent)}
 
 ReadWritePaths={" ".join(path(each) for each in writable)}
 ProtectHome={_protect_home(agent, writable)}
@@ -190,13 +190,6 @@ def native(agent: Agent) -> NativeRuntime:
     if not isinstance(agent.runtime, NativeRuntime):
         raise ValueError(f"{agent.runtime.type} has no unit")
     return agent.runtime
-
-
-def _stop_seconds(agent: Agent) -> int:
-    """As long as Hermes would give itself: what it waits for its last answers, and half a minute to end."""
-    section = agent.hermes.settings.get("agent")
-    drain = section.get("restart_drain_timeout") if isinstance(section, dict) else None
-    return max(_STOP_S, int(drain) + 30) if isinstance(drain, int | float) else _STOP_S
 
 
 def _protect_home(agent: Agent, writable: tuple[str, ...]) -> str:

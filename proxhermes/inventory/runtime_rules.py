@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from proxhermes.inventory import stopping
 from proxhermes.inventory.hermes_rules import SEEN_VARIABLES, instead, is_on, names_a_secret, runtime_type, said_by
 from proxhermes.inventory.tree import Report, Tree
 
@@ -31,6 +32,7 @@ _OURS: Final = {
     "volumes": "runtime.extra_volumes",
     "tmpfs": "runtime.extra_volumes",
     "shm_size": "runtime.shm_size",
+    "stop_grace_period": "hermes.settings: {agent: {cron_drain_timeout: SECONDS}}",
     "healthcheck": "runtime.healthcheck",
     "user": "hermes.uid and hermes.gid",
     "env_file": "hermes.environment_files",
@@ -68,6 +70,7 @@ def check(agents: Mapping[str, Tree], report: Report) -> None:
         _override(agent, report)
         _open(agent, report)
         _unsupervised(agent, report)
+        _hurried(agent, report)
 
 
 def _engine(agent: Tree, report: Report) -> None:
@@ -179,6 +182,23 @@ def _unsupervised(agent: Tree, report: Report) -> None:
             dashboard.key,
             f"HERMES_DASHBOARD starts nothing in the runtime {kind}: it is read by the official image alone",
             "`runtime: {type: docker}`",
+        )
+
+
+def _hurried(agent: Tree, report: Report) -> None:
+    """A node that shuts down kills a container after `down` seconds, however long its agent still needs."""
+    startup = agent.at("startup")
+    found = re.search(r"down=(\d+)", agent.text("startup") or "")
+    blocks = (agent.at("hermes", "settings"), agent.at("hermes", "environment"))
+    settings, environment = (tree.plain() if tree else {} for tree in blocks)
+    if startup is None or not found or not isinstance(settings, dict) or not isinstance(environment, dict):
+        return
+    seconds = stopping.guest(stopping.declared(settings, environment))
+    if int(found[1]) < seconds:
+        report.warn(
+            startup.spot,
+            f"the agent may need {seconds} s to end, and would be killed in the middle of its work",
+            f"`down={seconds}`, or none",
         )
 
 

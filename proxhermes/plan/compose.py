@@ -25,6 +25,8 @@ def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan
     refuse_missing(agent, facts)
     text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
     changes, content = compose_file(facts, text)
+    if facts.service.facts.get("finish") != "same":
+        changes.append(change(compose.FINISH, "of another version", "written", Effect.RESTART_SERVICE))
     changes += _container(agent, facts, max(so_far, worst(changes)))
     return ServicePlan(tuple(changes), {} if content is None else {compose.NAME: content})
 

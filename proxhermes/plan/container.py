@@ -12,6 +12,7 @@ from proxhermes.errors import Refused
 from proxhermes.facts import properties
 from proxhermes.facts.container import ContainerFacts, api_path
 from proxhermes.facts.templates import TemplateFacts
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.model import Change, Door, Effect, Layer
@@ -122,13 +123,21 @@ def wanted_options(agent: Agent, current: Mapping[str, str]) -> dict[str, str | 
         "memory": str(agent.memory),
         "swap": str(agent.swap),
         "onboot": "1" if agent.onboot else "0",
-        "startup": agent.startup,
+        "startup": _startup(agent),
         "timezone": agent.timezone,
         "nameserver": " ".join(agent.nameserver) or None,
         "searchdomain": " ".join(agent.searchdomain) or None,
         "net0": properties.render(net0(agent, current.get("net0"))),
         "tags": ";".join(sorted(tags)),
     }
+
+
+def _startup(agent: Agent) -> str | None:
+    """The declared place in the node's order; with more time to shut down than the node gives by itself, if need be."""
+    seconds, declared = stopping.guest(stopping.gateway(agent)), agent.startup
+    if seconds <= stopping.NODE_S or (declared and "down" in properties.parse(declared, "order")):
+        return declared
+    return ",".join([*filter(None, [declared]), f"down={seconds}"])
 
 
 def alike(option: str, one: str | None, other: str | None) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.facts.properties import flag
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
@@ -16,6 +17,7 @@ class DestroyPlan:
     """exists: there is a container to remove. folders: host folders that stay, unless their data is purged too.
 
     owners: the node's users that the container's users were, as first and last id: purging spares all others.
+    seconds: that the container may take to shut down.
     """
 
     node: str
@@ -26,6 +28,7 @@ class DestroyPlan:
     protected: bool
     folders: tuple[str, ...]
     owners: tuple[tuple[int, int], ...]
+    seconds: int
 
 
 def plan_destroy(agent: Agent, facts: ContainerFacts) -> DestroyPlan:
@@ -42,4 +45,5 @@ def plan_destroy(agent: Agent, facts: ContainerFacts) -> DestroyPlan:
         # What the agent may only read is not its data.
         folders=tuple(mount.host for mount in agent.mounts if not mount.read_only),
         owners=tuple((each.host, each.host + each.length - 1) for each in users),
+        seconds=stopping.guest(stopping.gateway(agent)),
     )

@@ -11,6 +11,7 @@ from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import daemon, masks
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import ABSENT
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
@@ -43,6 +44,12 @@ def plan_docker(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
         changes.append(
             change(f"daemon.json: {'.'.join(found.path)}", _shown(found.before), _shown(found.after), effect)
         )
+    files = {"daemon.json": update.text.encode()} if update.differences else {}
+    seconds, unit = stopping.engine(stopping.gateway(agent)), facts.content("docker_unit")
+    if unit is None or decoded(unit, daemon.UNIT) != daemon.unit(seconds):
+        before = None if unit is None else "other content"
+        changes.append(change(daemon.UNIT, before, f"{seconds} s for the containers to end", Effect.NONE))
+        files["docker.conf"] = daemon.unit(seconds).encode()
     if facts.dpkg_broken:
         changes.append(change("dpkg", "an installation was cut off", "finished", Effect.NONE))
     if facts.docker and not server:
@@ -53,7 +60,7 @@ def plan_docker(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
         tuple(changes),
         source if packages else "none",
         packages,
-        {"daemon.json": update.text.encode()} if update.differences else {},
+        files,
         tuple(_notes(facts)),
     )
 

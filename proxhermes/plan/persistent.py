@@ -19,6 +19,8 @@ from proxhermes.plan.model import Change, Effect, worst
 from proxhermes.plan.package import PackagePlan
 
 _SHOWN: Final = 12
+_ENGINES_OWN_S: Final = 10
+"""How long Docker and Podman wait for a container that says nothing itself."""
 _SUBJECT: Final = f"container {layout.CONTAINER}"
 
 
@@ -42,7 +44,7 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, package: Pa
         files[compose.NAME] = text
     found, lost = _container(agent, facts, new, max(so_far, worst(changes)))
     changes += found
-    return ServicePlan(tuple(changes), files, (*package.notes, *lost, *_unprovisioned(facts)))
+    return ServicePlan(tuple(changes), files, (*package.notes, *lost, *_hurried(agent, facts), *_unprovisioned(facts)))
 
 
 def identity(agent: Agent) -> str | None:
@@ -113,6 +115,18 @@ def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tu
     elif container.status != "running":
         changes.append(change(_SUBJECT, container.status, "running", Effect.RESTART_SERVICE))
     return changes + unfinished(facts, _SUBJECT, changes, so_far), notes
+
+
+def _hurried(agent: Agent, facts: GuestFacts) -> list[str]:
+    """That the container was made with less time to end than its gateway may need; only another container has more."""
+    if facts.container is None or _is_new(agent, facts):
+        return []
+    has, needs = facts.container.stop or _ENGINES_OWN_S, compose.stop_seconds(agent)
+    again = f"`proxhermes up {agent.vmid} --recreate` makes another one"
+    told = (
+        f"a shutdown of the guest kills the agent's container after {has} s, and it may need {needs} s to end: {again}"
+    )
+    return [] if has >= needs else [told]
 
 
 def _unprovisioned(facts: GuestFacts) -> list[str]:

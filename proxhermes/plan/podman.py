@@ -12,6 +12,7 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import podman
 from proxhermes.hermes.files import decoded
+from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent, Engine
 from proxhermes.inventory.runtime_rules import PODMAN_ON_DEBIAN
 from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
@@ -37,7 +38,7 @@ def plan_podman(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
         )
     packages, changes = _packages(facts)
     files = {}
-    for name, path, text, says in _wanted(agent.engine, facts):
+    for name, path, text, says in _wanted(agent, facts):
         existing = facts.content(name)
         if existing is None or decoded(existing, path) != text:
             changes.append(change(path, None if existing is None else "other content", says, Effect.NONE))
@@ -60,15 +61,16 @@ def _packages(facts: GuestFacts) -> tuple[tuple[str, ...], list[Change]]:
     return missing, [change(f"package {name}", None, "installed", Effect.NONE) for name in missing]
 
 
-def _wanted(engine: Engine, facts: GuestFacts) -> tuple[tuple[str, str, str, str], ...]:
+def _wanted(agent: Agent, facts: GuestFacts) -> tuple[tuple[str, str, str, str], ...]:
     """The files: their names in the facts and (with .conf) in the bundle, their paths, texts, and what they say."""
+    engine, seconds = agent.engine, stopping.engine(stopping.gateway(agent))
     # Docker drops what is forwarded and not its own, in tables that Podman's own kind of rule does not come by. Once
     # rules are written there, they are taken away there, too: the driver stays.
     beside = facts.docker is not None or podman.IPTABLES.encode() in (facts.content("containers") or b"")
     text = podman.containers(engine, iptables=beside)
     files = [
         ("containers", podman.CONTAINERS, text, _says(engine, beside)),
-        ("restart", podman.RESTART, podman.restart(), "starts what is not stopped at boot"),
+        ("restart", podman.RESTART, podman.restart(seconds), f"starts what is not stopped at boot, {seconds} s to end"),
     ]
     if engine.registry_mirrors or facts.content("registries") is not None:
         mirrors = " ".join(str(mirror) for mirror in engine.registry_mirrors)

@@ -209,7 +209,7 @@ def test_it_reboots_only_for_what_is_really_pending(
     )
     node = Node(**{f"GET {BASE}/pending": pending, f"GET {BASE}/status/current": status})
     bring_up(make_agent(), CHANGED, NO_HOST, node, events)
-    assert [line for line in node.written if "reboot" in line] == [f"POST {BASE}/status/reboot timeout=90"] * rebooted
+    assert [line for line in node.written if "reboot" in line] == [f"POST {BASE}/status/reboot timeout=100"] * rebooted
     assert texts(heard, Kind.CHANGE) == ["rebooted CT 118"] * rebooted
 
 
@@ -283,7 +283,7 @@ def test_percentages_are_progress_and_the_rest_is_shown(events: Events, heard: l
     assert [event.kind for event in heard] == [Kind.LINE, Kind.PROGRESS, Kind.LINE]
 
 
-DESTROY = DestroyPlan("gihyeon", 118, "hermes", True, True, True, ("/a", "/b"), ((100000, 165535),))
+DESTROY = DestroyPlan("gihyeon", 118, "hermes", True, True, True, ("/a", "/b"), ((100000, 165535),), 100)
 
 
 def test_destroy(events: Events, heard: list[Event]) -> None:
@@ -291,7 +291,7 @@ def test_destroy(events: Events, heard: list[Event]) -> None:
     apply_destroy(DESTROY, node, events)
     assert node.written == [
         f"PUT {BASE}/config protection=0",
-        f"POST {BASE}/status/shutdown timeout=60 forceStop=1",
+        f"POST {BASE}/status/shutdown timeout=100 forceStop=1",
         f"DELETE {BASE} purge=1",
     ]
     assert [text.split()[0] for text in texts(heard, Kind.NOTE)] == ["/a", "/b"]

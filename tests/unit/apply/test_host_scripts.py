@@ -95,7 +95,7 @@ def test_a_setting_that_fails_fails_the_command(tmp_path: Path) -> None:
 
 
 def purge(*folders: Path, owners: tuple[tuple[int, int], ...] = ((ME[0], ME[0]),)) -> subprocess.CompletedProcess[str]:
-    plan = DestroyPlan("n", 118, "h", False, False, False, tuple(str(folder) for folder in folders), owners)
+    plan = DestroyPlan("n", 118, "h", False, False, False, tuple(str(folder) for folder in folders), owners, 100)
     return run(purge_command(plan))
 
 

@@ -156,7 +156,7 @@ def test_a_move_to_another_file_system_goes_on_where_it_was_killed(tmp_path: Pat
     done = moving(tmp_path, data, [(old, data)], stat=other)
     assert done.returncode == 0, done.stderr
     assert (data / "deep" / "file").read_text() == "kept\n"
-    assert sorted(path.name for path in data.parent.iterdir()) == [".proxhermes-runtime", "data"]
+    assert sorted(path.name for path in data.parent.iterdir()) == [".proxhermes-runtime", "data", "finish"]
     assert not old.exists()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from proxhermes.hermes import compose, ports
+from proxhermes.hermes import compose, persistent, ports
 from proxhermes.hermes.environment import environment
 from proxhermes.hermes.files import UnusableFile
 
@@ -27,6 +27,7 @@ def test_it_is_the_designs_service_without_a_port(make_agent: Any) -> None:
     assert (made["restart"], made["shm_size"]) == ("unless-stopped", "1g")
     assert not {"ports", "network_mode", "privileged", "cap_add", "security_opt", "env_file"} & made.keys()
     volumes = [(volume["source"], volume["target"]) for volume in made["volumes"]]
+    assert volumes.pop(0) == ("/opt/hermes/finish", "/etc/cont-finish.d/proxhermes")
     assert volumes == [("/opt/hermes/data", "/opt/data"), ("/data", "/data"), ("/fast", "/fast")]
     assert all(volume["bind"] == {"create_host_path": False} for volume in made["volumes"])
 
@@ -43,7 +44,7 @@ def test_the_agents_file_tools_may_write_where_it_can(make_agent: Any) -> None:
     mounts = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
     made = service(make_agent(mounts=mounts))
     assert made["environment"]["HERMES_WRITE_SAFE_ROOT"] == "/opt/data:/rw"
-    assert made["volumes"][1]["read_only"] is True
+    assert made["volumes"][2]["read_only"] is True
     own = make_agent(hermes={"environment": {"HERMES_WRITE_SAFE_ROOT": "/opt/data"}})
     assert "HERMES_WRITE_SAFE_ROOT" not in service(own)["environment"]
 
@@ -78,7 +79,7 @@ def test_extra_volumes_are_folders_that_have_to_be_there_and_volumes_that_need_n
     agent = make_agent(runtime={"extra_volumes": ["/srv/models:/models:ro", "cache:/cache", "/a:/b:rw", "c:/d:ro"]})
     document = render(agent)
     bind = {"create_host_path": False}
-    assert document["services"]["hermes"]["volumes"][3:] == [
+    assert document["services"]["hermes"]["volumes"][4:] == [
         {"type": "bind", "source": "/srv/models", "target": "/models", "read_only": True, "bind": bind},
         {"type": "volume", "source": "cache", "target": "/cache"},
         {"type": "bind", "source": "/a", "target": "/b", "bind": bind},
@@ -92,10 +93,9 @@ def test_extra_volumes_are_folders_that_have_to_be_there_and_volumes_that_need_n
 def test_keys_of_ones_own_are_merged_in(make_agent: Any) -> None:
     override = {
         "cap_add": ["SYS_PTRACE"], "gpus": "all", "devices": ["/dev/dri:/dev/dri"], "environment": {"MINE": "1"},
-        "stop_grace_period": "1m",
     }  # fmt: skip
     made = service(make_agent(runtime={"compose_override": override}))
-    assert {key: made[key] for key in ("cap_add", "gpus", "devices", "stop_grace_period")} == {
+    assert {key: made[key] for key in ("cap_add", "gpus", "devices")} == {
         key: value for key, value in override.items() if key != "environment"
     }
     assert made["environment"]["MINE"] == "1"
@@ -172,3 +172,37 @@ def test_the_image_may_migrate_the_configuration_of_a_managed_agent(
     assert "proxhermes up 118" in environment(make_agent()).lines["HERMES_MANAGED"]
     assert "HERMES_MANAGED" not in environment(make_agent(hermes={"managed": False})).lines
     assert "HERMES_MANAGED" not in environment(make_agent(runtime={"type": "native"})).lines
+
+
+@pytest.mark.parametrize(
+    ("hermes", "gateway"),
+    [
+        ({}, 70),
+        ({"settings": {"agent": {"cron_drain_timeout": 120}}}, 160),
+        ({"environment": {"HERMES_CRON_DRAIN_TIMEOUT": 120}}, 160),
+        (
+            {
+                "settings": {"agent": {"cron_drain_timeout": 50}},
+                "environment": {"HERMES_CRON_DRAIN_TIMEOUT": 120},
+            },
+            90,
+        ),
+        ({"settings": {"agent": []}}, 70),
+    ],
+)
+def test_the_gateway_gets_the_time_to_end_that_it_may_need(make_agent: Any, hermes: Any, gateway: int) -> None:
+    made = service(make_agent(hermes=hermes))
+    assert made["environment"]["S6_KILL_FINISH_MAXTIME"] == f"{gateway}000"
+    assert made["stop_grace_period"] == f"{gateway + 10}s"
+    plain = service(make_agent(hermes=hermes, runtime={"type": "persistent"}))
+    assert plain["stop_grace_period"] == f"{gateway + 10}s"
+    assert "environment" not in plain
+
+
+def test_a_time_to_end_makes_no_container_of_ones_own_another(make_agent: Any) -> None:
+    """With the container its layer would be lost."""
+    longer = {"settings": {"agent": {"cron_drain_timeout": 120}}}
+    runtime = {"type": "persistent"}
+    assert persistent.identity(make_agent(runtime=runtime)) == persistent.identity(
+        make_agent(runtime=runtime, hermes=longer)
+    )

@@ -136,7 +136,7 @@ def test_a_managed_agent_is_told_so(make_agent: Any) -> None:
     assert not any("HERMES_MANAGED=" in line for line in settings(free)["Environment"])
 
 
-@pytest.mark.parametrize(("drain", "seconds"), [(None, "60"), (10, "60"), (120, "150"), ("soon", "60")])
+@pytest.mark.parametrize(("drain", "seconds"), [(None, "70"), (10, "70"), (120, "150"), ("soon", "70")])
 def test_it_gets_the_time_to_end_that_it_gives_itself(make_agent: Any, drain: object, seconds: str) -> None:
     section = {} if drain is None else {"agent": {"restart_drain_timeout": drain}}
     agent = make_agent(hermes={"settings": section}, runtime={"type": "native"})

@@ -50,6 +50,7 @@ def told(read: Any, runtime: str, hermes: str = "{}") -> list[tuple[str, str, st
         ("ports: ['80:80']", "runtime.ports"),
         ("volumes: ['/a:/b']", "runtime.extra_volumes"),
         ("shm_size: 1g", "runtime.shm_size"),
+        ("stop_grace_period: 1m", "cron_drain_timeout"),
         ("healthcheck: {disable: true}", "runtime.healthcheck"),
         ("user: root", "hermes.uid"),
         ("env_file: a", "hermes.environment_files"),
@@ -87,7 +88,7 @@ def test_what_compose_does_not_know_is_told(read: Any, key: str, allowed: str) -
 def test_all_else_of_the_service_passes(read: Any) -> None:
     override = (
         "cap_add: [SYS_PTRACE], devices: ['/dev/dri:/dev/dri'], gpus: all, privileged: true, labels: {a: b}, "
-        "stop_grace_period: 1m, x-mine: {a: 1}, environment: {MINE: '1'}, deploy: {resources: {limits: {memory: 2g}}}"
+        "x-mine: {a: 1}, environment: {MINE: '1'}, deploy: {resources: {limits: {memory: 2g}}}"
     )
     assert told(read, f"compose_override: {{{override}}}") == []
 
@@ -308,3 +309,22 @@ def test_an_option_of_the_defaults_that_one_agents_type_has_not(smallest: str, p
     assert found.allowed == "move it to the native agents"
     (alone,) = problems(text.replace("type: native", "type: docker"))
     assert alone.allowed == "it is an option of the runtime native"
+
+
+@pytest.mark.parametrize(
+    ("startup", "hermes", "warned"),
+    [
+        ("order=3,down=30", "{}", True),
+        ("down=100", "{}", False),
+        ("order=3,up=10", "{settings: {agent: {cron_drain_timeout: 600}}}", False),
+        ("down=200", "{settings: {agent: {cron_drain_timeout: 600}}}", True),
+        ("down=200", "{environment: {HERMES_CRON_DRAIN_TIMEOUT: 600}}", True),
+    ],
+)
+def test_a_node_that_would_kill_the_agent_at_its_work_is_named(
+    read: Any, startup: str, hermes: str, warned: bool
+) -> None:
+    text = agent("type: docker", hermes).replace("    hostname: h\n", f"    hostname: h\n    startup: {startup}\n")
+    found = [each for each in read(text).warnings if each.path == "agents.118.startup"]
+    assert bool(found) == warned
+    assert all("in the middle of its work" in each.message and "down=" in each.allowed for each in found)

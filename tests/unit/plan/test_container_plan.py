@@ -315,3 +315,24 @@ def test_a_second_plan_after_the_first_finds_nothing(make_agent: MakeAgent) -> N
 )
 def test_alike(option: str, one: str | None, other: str | None, same: bool) -> None:
     assert alike(option, one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("startup", "drain", "wanted"),
+    [
+        (None, 30, None),
+        ("order=3,up=10", 30, "order=3,up=10"),
+        (None, 600, "down=670"),
+        ("order=3,up=10", 600, "order=3,up=10,down=670"),
+        ("3", 600, "3,down=670"),
+        ("order=3,down=200", 600, "order=3,down=200"),
+    ],
+)
+def test_the_node_waits_for_an_agent_that_takes_long_to_end(
+    make_agent: MakeAgent, startup: str | None, drain: int, wanted: str | None
+) -> None:
+    agent = make_agent(startup=startup, hermes={"settings": {"agent": {"cron_drain_timeout": drain}}})
+    assert plan_container(agent, ABSENT, TEMPLATES).create.get("startup") == wanted
+    found = plan_container(agent, as_proxmox_has_it(agent))
+    assert found.update.get("startup") == wanted
+    assert not plan_container(agent, as_proxmox_has_it(agent, startup=wanted)).update

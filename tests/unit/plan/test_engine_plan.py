@@ -9,6 +9,7 @@ import pytest
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import Docker, File, GuestFacts
+from proxhermes.hermes.daemon import unit
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.plan import traps
 from proxhermes.plan.engine import EnginePlan, plan_engine
@@ -17,8 +18,9 @@ from proxhermes.plan.model import Effect
 RUNNING = Docker(server="26.1.5", driver="overlay2", compose="2.26.1", enabled=True)
 
 
-def daemon(content: str) -> dict[str, File]:
-    return {"daemon": File(0, 0, 0o644, "regular file", content.encode())}
+def daemon(content: str, seconds: int = 90) -> dict[str, File]:
+    texts = {"daemon": content, "docker_unit": unit(seconds)}
+    return {name: File(0, 0, 0o644, "regular file", text.encode()) for name, text in texts.items()}
 
 
 def guest(**fields: Any) -> GuestFacts:
@@ -170,3 +172,12 @@ def test_no_advice_weakens_the_container() -> None:
     for _, way in traps._TRAPS:
         assert "apparmor.profile" not in way
         assert "privileged: true" not in way
+
+
+@pytest.mark.parametrize(("drain", "seconds"), [(30, 90), (600, 660)])
+def test_systemd_waits_for_docker_as_long_as_the_agent_may_need(make_agent: Any, drain: int, seconds: int) -> None:
+    agent = make_agent(hermes={"settings": {"agent": {"cron_drain_timeout": drain}}})
+    plan = plan_engine(agent, guest(files=daemon('{"log-driver": "local"}', 30)))
+    assert f"TimeoutStopSec={seconds}\n" in plan.files["docker.conf"].decode()
+    assert [change.effect for change in plan.changes] == [Effect.NONE]
+    assert plan_engine(agent, guest(files=daemon('{"log-driver": "local"}', seconds))) == EnginePlan()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxhermes.errors import Refused
-from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Place
+from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Place, Service
 from proxhermes.facts.tree import Seen
 from proxhermes.hermes import env, labels, layout, managed, modes, placement
 from proxhermes.hermes.files import UnusableFile
@@ -56,6 +56,7 @@ def settled(agent: Any, **fields: Any) -> GuestFacts:
     settled = replace(
         facts,
         container=CONTAINER,
+        service=Service(facts={"finish": "same"}),
         image_id=CONTAINER.image,
         compose_hash=CONTAINER.hash,
         health=200,

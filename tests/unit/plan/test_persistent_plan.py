@@ -37,7 +37,7 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
         "compose": file(compose.render(agent, mtu=None)),
         "layer": file(persistent.environment(agent, API_PORT)),
     }
-    container = DockerContainer("sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's")
+    container = DockerContainer("sha256:1", "running", "hermes", "/opt/hermes", "another hash of compose's", 80)
     return GuestFacts(
         "debian", "13", container=container, service=Service("running", facts | known), files=files, image_id="sha256:1"
     )
@@ -179,3 +179,13 @@ def test_a_container_of_somebody_else_s_is_refused(make_agent: Any) -> None:
     assert facts.container is not None
     with pytest.raises(Refused, match="made by docker run"):
         planned(agent, replace(facts, container=replace(facts.container, project="")))
+
+
+@pytest.mark.parametrize("stop", [None, 10, 79])
+def test_a_container_that_gets_too_little_time_to_end_is_told_and_kept(make_agent: Any, stop: int | None) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    found = planned(agent, replace(facts, container=replace(facts.container, stop=stop)))
+    assert not found.changes
+    [note] = found.notes
+    assert f"after {stop or 10} s" in note and "may need 80 s" in note and "--recreate" in note

@@ -29,7 +29,7 @@ def guest(agent: Any, *, iptables: bool = False, **fields: Any) -> GuestFacts:
     files = {
         "containers": file(podman.containers(agent.engine, iptables=iptables)),
         "registries": file(podman.registries(agent.engine)),
-        "restart": file(podman.restart()),
+        "restart": file(podman.restart(90)),
     }
     settled = {"os_id": "debian", "os_version": "13", "packages": PACKAGES, "podman": RUNNING, "files": files}
     return GuestFacts(**(settled | fields))
