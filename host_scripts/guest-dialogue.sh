@@ -1,8 +1,8 @@
 #!/bin/sh
 # Talks to the agent as its owner would: one prompt to be answered, one that needs a tool call.
 # Usage: guest-dialogue.sh NAME SECONDS PROMPT [NAME SECONDS PROMPT...]
-# Prints NAME BASE64 (the answer), NAME.err BASE64, NAME.rc BASE64 for each. `hermes chat -Q -q` is the one that ends
-# with a code other than 0 when the model could not be asked.
+# Prints NAME BASE64 (what agent-probe.py told), NAME.err BASE64, NAME.rc BASE64 for each, and asks nothing more of an
+# agent that did not answer.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
 cd "$(dirname "$0")"
@@ -14,6 +14,7 @@ cd "$(dirname "$0")"
 . ./runtime.sh
 
 while [ $# -gt 0 ]; do
-  ask "$1" "$2" rt_exec hermes chat -Q -q "$3"
+  ask "$1" $(($2 + 10)) rt_exec "$python" -I -S -c "$(cat agent-probe.py)" ask "$inner_home" "$api_port" "$2" "$3"
+  [ "$rc" = 0 ] || break
   shift 3
 done

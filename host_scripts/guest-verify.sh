@@ -41,8 +41,10 @@ for mount in "$@"; do
   number=$((number + 1))
 done
 
-ask version 60 rt_exec hermes --version
-ask gateway 60 rt_exec hermes gateway status
+ask codes 70 rt_codes
+# What runs is asked through its own API, and its files: another process beside it may harm it (Hermes 0.21.0 to 0.21.2).
+# The standard library alone, isolated: nothing of the agent's is run. The keys stay where they are, in its .env.
+ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model"
 ask base_url 60 rt_exec hermes config get model.base_url
 ask model 60 rt_exec hermes config get model.default
 
@@ -62,18 +64,8 @@ mcp_servers() {
     if [ -n "$tokens" ] && ! rt_exec test -e "$inner_home/$tokens" </dev/null; then
       echo none | put "mcp.$server.tokens"
     else
-      ask "mcp.$server" "$seconds" rt_exec hermes mcp test "$server"
+      ask "mcp.$server" "$seconds" rt_exec "${python%/*}/hermes" mcp test "$server"
     fi
   done
 }
 [ ! -f mcp.list ] || mcp_servers <mcp.list
-
-# The key stays where it is: the probe reads it in the agent's place, from the agent's own .env.
-ask litellm 90 rt_exec sh -c '
-  probe=$1
-  shift
-  for python; do
-  command -v "$python" >/dev/null && exec "$python" -c "$probe"
-  done
-  echo "no python for the agent" >&2
-  exit 127' sh "$(cat litellm-probe.py)" "$python" python3

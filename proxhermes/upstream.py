@@ -70,6 +70,9 @@ NEWEST_SEEN: Final = (0, 23, 4)
 ORPHANS_WAL: Final = ((0, 21, 0), (0, 21, 2))
 """First and last version in which a second process beside the gateway could orphan its state.db-wal."""
 
+SERVING: Final = frozenset({"running", "degraded"})
+"""`gateway_state` of a gateway that does its work; `degraded`: not on every platform (0.22: gateway/run_startup.py)."""
+
 _VERSION: Final = re.compile(r"v?(\d{1,4}(?:\.\d{1,4}){1,3})(?!\d)")
 _STOP_FLOOR_S: Final = 70
 _DRAIN_S: Final = 0
@@ -91,6 +94,12 @@ class Code:
     def newest_config(self) -> int:
         """The `_config_version` that it writes itself."""
         return self.config_version or self.release.config_version
+
+
+def code(told: str) -> Code | None:
+    """A Code out of `VERSION CONFIG`, as guest-common.sh tells it; None for anything else."""
+    found = re.fullmatch(r"([0-9][0-9A-Za-z.+]{0,39}) ([0-9]{1,6})", told)
+    return Code(found[1], int(found[2])) if found else None
 
 
 def parse(text: str) -> Version | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -204,7 +203,7 @@ def parse(output: str) -> GuestFacts:
         places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
-        codes={name: code for name, told in _below("code.", text).items() if (code := _code(told))},
+        codes={name: code for name, told in _below("code.", text).items() if (code := upstream.code(told))},
     )
 
 
@@ -270,11 +269,6 @@ def _litellm(text: Mapping[str, str]) -> Answer | None:
         info=text.get("litellm.info:", ""),
         error=" ".join(text.get("litellm.error:", "").split()),
     )
-
-
-def _code(told: str) -> upstream.Code | None:
-    found = re.fullmatch(r"([0-9][0-9A-Za-z.+]{0,39}) ([0-9]{1,6})", told, re.ASCII)
-    return upstream.Code(found[1], int(found[2])) if found else None
 
 
 def _number(text: str | None) -> int | None:

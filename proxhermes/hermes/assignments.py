@@ -33,6 +33,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         "gid": str(agent.hermes.gid),
         "api_port": str(api_port(agent)),
         "litellm": agent.litellm.base_url,
+        "model": agent.litellm.model,
         "python": layout.python(agent),
         **package.names(agent),
         **unit.names(agent),

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
-import re
+from typing import Final
 
+from proxhermes import upstream
 from proxhermes.hermes import messaging, ports
 from proxhermes.plan.model import Layer
 from proxhermes.verify import files, service
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
+_NEWEST: Final = ".".join(map(str, upstream.NEWEST_SEEN))
+
 
 def _gateway(scene: Scene) -> Finding:
-    answer = scene.guest.answer("gateway")
+    gateway = scene.probe.gateway
     state = scene.guest.json("state") or {}
-    said = next((line.strip() for line in answer.out.splitlines() if "ateway" in line), answer.last_words)
-    # `gateway status` ends with 0 either way; only its words tell (Hermes 0.19).
-    if not re.search(r"✓ Gateway is running", answer.out):
-        return failed(said, service.log(scene))
-    if state.get("gateway_state") != "running":
-        return failed(f"the gateway's own state is {state.get('gateway_state')!r}: {state.get('exit_reason') or said}")
-    version = scene.guest.answer("version").out.splitlines()
-    return passed(f"{said.lstrip('✓ ')}; {version[0] if version else 'version unknown'}")
+    said = f"its own state is {state.get('gateway_state')!r}"
+    if gateway.status != 200:
+        why = f"HTTP {gateway.status}" if gateway.status else gateway.error
+        return failed(f"its API does not answer ({why}); {said}", service.log(scene))
+    if state.get("gateway_state") not in upstream.SERVING:
+        return failed(f"{said}: {state.get('exit_reason') or 'no reason given'}", service.log(scene))
+    degraded = state.get("gateway_state") != "running"
+    return passed(f"its API answers, {said}" + (": not every platform works, see hermes.platforms" if degraded else ""))
+
+
+def _version(scene: Scene) -> Finding:
+    gateway, installed = scene.probe.gateway, scene.installed
+    if gateway.status != 200:
+        return hindered(scene, "hermes.gateway", "the gateway does not answer")
+    running = gateway.version
+    if upstream.parse(running) is None:  # a checkout that no stamp came with calls itself "unknown" or "dev"
+        return skipped(f"the gateway does not say its version; {_installed(installed)}")
+    if upstream.orphans_wal(running):
+        return warned(
+            f"{running}: a second hermes process beside the gateway may lose messages",
+            "any version but 0.21.0 to 0.21.2; until then call no `hermes` while the gateway runs",
+        )
+    if installed is None:
+        return passed(f"{running} runs; {_installed(installed)}")
+    if upstream.parse(running) != upstream.parse(installed.version):
+        return failed(f"{running} runs; {_installed(installed)}", service.renewal(scene))
+    newer = f", newer than {_NEWEST}: taken for that" if upstream.unknown(running) else ""
+    return passed(f"{running}{newer}")
+
+
+def _installed(code: upstream.Code | None) -> str:
+    return f"{code.version} is installed" if code else "the installed code does not tell which one it is"
+
+
+def hindered(scene: Scene, check_id: str, why: str) -> Finding:
+    """What `check_id` failed for is told there; where that one is not asked, it is told here."""
+    return skipped(f"{why}: see {check_id}") if scene.wants(check_id) else failed(why)
 
 
 def _platforms(scene: Scene) -> Finding:
@@ -59,75 +91,90 @@ def _parsed(scene: Scene) -> Finding:
 
 
 def _litellm_reached(scene: Scene) -> Finding:
-    answer = scene.guest.answer("litellm")
-    probe = scene.guest.json("litellm")
-    if probe is None:
-        return failed(f"the probe did not run in the agent's container: {answer.last_words}")
-    url = probe["base_url"]
-    if probe["alive"] != 200:
-        said = probe["alive_text"] if probe["alive"] == 0 else f"HTTP {probe['alive']}"
+    probe, url = scene.probe.litellm, scene.agent.litellm.base_url
+    if probe.alive != 200:
+        said = f"HTTP {probe.alive}" if probe.alive else probe.alive_text
         return failed(
             f"LiteLLM at {url} does not answer: {said}", "is it running, and routed from the agent's network?"
         )
-    return passed(f"{url} is alive, seen from inside the agent's container")
+    return passed(f"{url} is alive, seen from the agent's place")
 
 
 def _litellm_key(scene: Scene) -> Finding:
-    probe = scene.guest.json("litellm")
-    if probe is None or probe["alive"] != 200:
-        return skipped("LiteLLM was not reached")
-    if not probe["has_key"]:
+    probe = scene.probe.litellm
+    if probe.alive != 200:
+        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
+    if not probe.has_key:
         return failed("the agent has no key: LITELLM_API_KEY is not in its .env")
-    if probe["keyed"] != 200:
+    if probe.keyed != 200:
         return failed(
-            f"LiteLLM refuses the key: HTTP {probe['keyed']} {probe['keyed_text']}",
+            f"LiteLLM refuses the key: HTTP {probe.keyed} {probe.keyed_text}",
             "check litellm.api_key; a key that LiteLLM does not know answers 400 or 401",
         )
     return passed("the key is accepted")
 
 
 def _litellm_closed(scene: Scene) -> Finding:
-    probe = scene.guest.json("litellm")
-    if probe is None or probe["alive"] != 200:
-        return skipped("LiteLLM was not reached")
-    if probe["bare"] == 200:
+    probe = scene.probe.litellm
+    if probe.alive != 200:
+        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
+    if probe.bare == 200:
         return warned("LiteLLM answers without a key", "set general_settings.master_key in LiteLLM")
-    if probe["bare"] not in (400, 401, 403):
-        return warned(f"asked without a key, it neither answered nor refused: HTTP {probe['bare']}")
-    return passed(f"without a key: HTTP {probe['bare']}")
+    if probe.bare not in (400, 401, 403):
+        return warned(f"asked without a key, it neither answered nor refused: HTTP {probe.bare}")
+    return passed(f"without a key: HTTP {probe.bare}")
 
 
 def _litellm_model(scene: Scene) -> Finding:
-    probe = scene.guest.json("litellm")
-    if probe is None or probe["keyed"] != 200:
-        return skipped("LiteLLM did not list its models")
-    wanted, models = scene.agent.litellm.model, probe["models"]
-    if wanted not in models:
-        return failed(f"LiteLLM has no model {wanted!r}; it has: {', '.join(models) or 'none'}", "litellm.model")
-    return passed(f"{wanted} is one of {len(models)}")
+    probe, wanted = scene.probe.litellm, scene.agent.litellm.model
+    if probe.keyed != 200:
+        return _unheard(scene)
+    if not probe.listed:
+        names = ", ".join(probe.names) + (", …" if probe.count > len(probe.names) else "")
+        return failed(f"LiteLLM has no model {wanted!r}; it has: {names or 'none'}", "litellm.model")
+    return passed(f"{wanted} is one of {probe.count}")
+
+
+def _unheard(scene: Scene) -> Finding:
+    """LiteLLM does not talk to the agent: which check says why."""
+    if scene.probe.litellm.alive != 200:
+        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
+    return hindered(scene, "hermes.litellm-key", "LiteLLM does not take the agent's key")
+
+
+def _silent(scene: Scene) -> Finding | None:
+    """Why the agent cannot answer, as was seen already: without its model, it takes Hermes minutes to say so."""
+    if scene.probe.gateway.status != 200:
+        return hindered(scene, "hermes.gateway", "the gateway does not answer")
+    return None if scene.probe.litellm.keyed == 200 else _unheard(scene)
 
 
 def _answer(scene: Scene) -> Finding:
-    answer = scene.dialogue.answer("answer")
-    if answer.rc == 124:
-        return failed("no answer in time", "is the model behind LiteLLM slow or down?")
-    if not answer.ok:
-        return failed(f"the model could not be asked: {answer.last_words}", "look at hermes.litellm-* above")
-    if scene.word not in answer.out:
-        return warned(
-            f"it answered, but not what it was asked for: {answer.last_words[:120]!r}", "a weak model, perhaps"
-        )
-    return passed(f"asked for {scene.word}, answered {answer.out.strip().splitlines()[-1].strip()!r}")
+    if silent := _silent(scene):
+        return silent
+    reply = scene.reply("answer")
+    if reply is None:
+        return failed("it was not asked")
+    if not reply.answered:
+        why = f"HTTP {reply.status}: {reply.error}" if reply.status else f"no answer in time: {reply.error}"
+        return failed(why, "is the model behind LiteLLM slow or down?")
+    if scene.word not in reply.text:
+        return warned(f"it answered, but not what it was asked for: {reply.text[-120:]!r}", "a weak model, perhaps")
+    return passed(f"asked for {scene.word}, answered {reply.text.strip().splitlines()[-1].strip()!r}")
 
 
 def _tool(scene: Scene) -> Finding:
     if scene.tool_mount is None:
         return skipped("the inventory has no writable mount on which the node could see a file")
+    if silent := _silent(scene):
+        return silent
     number, mount = scene.tool_mount
-    answer = scene.dialogue.answer("tool")
+    reply = scene.reply("tool")
+    if reply is None:
+        return hindered(scene, "hermes.answer", "the agent did not answer")
     seen = scene.node.text(f"tool.{number}").splitlines()
     if not seen:
-        why = answer.last_words if not answer.ok else f"the agent said {answer.last_words[:120]!r}"
+        why = f"the agent said {reply.text[-120:]!r}" if reply.answered else f"HTTP {reply.status}: {reply.error}"
         return failed(f"no file of the agent appeared in {mount.host} on the node; {why}", "does the model call tools?")
     owner = ":".join(seen[0].split("|")[:2])
     if len(seen) < 2 or seen[1].strip() != scene.nonce:
@@ -171,6 +218,7 @@ def _asks(scene: Scene) -> Finding:
 
 CHECKS = (
     Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
+    Check("hermes.version", Layer.HERMES, "Is the gateway that runs the installed version?", _version),
     Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
     Check("hermes.config", Layer.HERMES, "Does Hermes read the configuration that we wrote?", _parsed),
     *files.CHECKS,

@@ -21,6 +21,8 @@ _CONNECT_S: Final = 30
 """How long `hermes mcp test` waits for a server without a `connect_timeout` (Hermes 0.19: hermes_cli/mcp_config.py)."""
 _START_S: Final = 45
 _COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_TOOL: Final = re.compile(r" {4}([\w./-]+)(?: {2,}|$)|" r" {4}([\w./-]{36,}) ")
+"""A tool's name, filled up to 36 characters, before its description, which may go on in further lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,12 @@ def bundle(agent: Agent) -> dict[str, bytes]:
 
 
 def read(answer: Answer) -> Trial:
-    """What `hermes mcp test` printed, read; its code is 0 whatever happened (Hermes 0.19)."""
+    """What `hermes mcp test` printed, read; its code tells nothing before Hermes 0.22."""
     lines = _COLOR.sub("", answer.out).splitlines()
     if not any("✓ Connected" in line for line in lines):
         said = next((line.strip(" ✗") for line in lines if "✗" in line), answer.last_words)
         return Trial((), "no answer in time" if answer.rc == 124 else said)
-    # Its name, padded, and the beginning of its description.
-    return Trial(tuple(found[1] for line in lines if (found := re.match(r" {4}(\S+)(?: {2,}|$)", line))), None)
+    return Trial(tuple(found[1] or found[2] for line in lines if (found := _TOOL.match(line))), None)
 
 
 def _enabled(agent: Agent) -> dict[str, McpServer]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxhermes.plan.model import Layer
 
 if TYPE_CHECKING:
     from proxhermes.verify.scene import Scene
+
+
+LONGEST: Final = 2000
+"""Characters of an evidence, or a hint."""
 
 
 class Verdict(StrEnum):
@@ -60,11 +64,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All results for one agent, in the order in which they were found."""
+    """All results for one agent, in the order in which they were found. hermes_version: None if it was not asked."""
 
     vmid: int
     hostname: str
     results: tuple[Result, ...]
+    hermes_version: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -78,16 +83,22 @@ class Report:
 
 
 def passed(evidence: str) -> Finding:
-    return Finding(Verdict.PASS, evidence)
+    return Finding(Verdict.PASS, line(evidence))
 
 
 def warned(evidence: str, hint: str | None = None) -> Finding:
-    return Finding(Verdict.WARN, evidence, hint)
+    return Finding(Verdict.WARN, line(evidence), hint and line(hint))
 
 
 def failed(evidence: str, hint: str | None = None) -> Finding:
-    return Finding(Verdict.FAIL, evidence, hint)
+    return Finding(Verdict.FAIL, line(evidence), hint and line(hint))
 
 
 def skipped(evidence: str) -> Finding:
-    return Finding(Verdict.SKIP, evidence)
+    return Finding(Verdict.SKIP, line(evidence))
+
+
+def line(text: str) -> str:
+    """One line of bounded length: much of it was said by a guest, which may want to write lines of ours."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

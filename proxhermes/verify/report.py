@@ -18,6 +18,7 @@ def as_dict(reports: Sequence[Report]) -> dict[str, Any]:
             {
                 "vmid": report.vmid,
                 "hostname": report.hostname,
+                "hermes_version": report.hermes_version and redact(report.hermes_version),
                 "ok": report.ok,
                 "counts": {verdict.value: report.count(verdict) for verdict in Verdict},
                 "checks": [_check(result) for result in report],

@@ -48,7 +48,7 @@ def run_checks(scene: Scene, checks: Sequence[Check], events: Events) -> Report:
             id=check.id,
             seconds=result.seconds,
         )
-    return Report(scene.agent.vmid, scene.agent.hostname, tuple(results))
+    return Report(scene.agent.vmid, scene.agent.hostname, tuple(results), scene.hermes_version)
 
 
 def _look(check: Check, scene: Scene, told: dict[str, str]) -> Finding:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from proxhermes import upstream
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts import tree
 from proxhermes.facts.container import ContainerFacts, read_container
@@ -26,6 +27,7 @@ from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
 from proxhermes.verify import files, mcp
+from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
@@ -35,11 +37,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Hermes retries a dead model for about 25 s before it gives up; a slow model thinks for a while.
+# A slow model thinks for a while.
 ANSWER_SECONDS = 180
+# Hermes tries a dead model again and again (upstream.Release.unreachable_s): what it says then, it says a moment later.
+LAST_WORDS_SECONDS = 30
 # All that guest-verify.sh asks, should each of its questions take its whole time, and a mount's two of them.
-GUEST_SECONDS = 420
+GUEST_SECONDS = 480
 MOUNT_SECONDS = 30
+PROBE = "agent-probe.py"
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
 HERMES_PORTS = (API_PORT, DASHBOARD_PORT)
 
@@ -61,9 +66,8 @@ class Answer:
         """The last line that says something, errors first, for an evidence."""
         for stream in (self.err, self.out):
             lines = [line.strip() for line in stream.splitlines() if line.strip()]
-            # `hermes chat -Q` names its session on stderr, however it ended.
-            if said := [line for line in lines if not line.startswith("session_id:")]:
-                return said[-1]
+            if lines:
+                return lines[-1]
         return f"code {self.rc}, no output"
 
 
@@ -82,13 +86,13 @@ class Answers:
 
     def answer(self, name: str) -> Answer:
         rc = self.text(f"{name}.rc")
-        return Answer(self.text(name), self.text(f"{name}.err"), int(rc) if rc.isdigit() else None)
+        return Answer(self.text(name), self.text(f"{name}.err"), int(rc) if rc.isascii() and rc.isdigit() else None)
 
     def json(self, name: str) -> Mapping[str, Any] | None:
         """The value as a JSON object; None if it is absent or none."""
         try:
             value = json.loads(self.text(name))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
@@ -171,7 +175,7 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        bundle = {**frame(agent, "guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS)}
+        bundle = {**frame(agent, "guest-verify.sh", PROBE, *tree.SCRIPTS)}
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
         bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}
@@ -184,6 +188,28 @@ class Scene:
                 bundle, "guest-verify.sh", args, timeout=limit, doing=f"verifying agent {agent.vmid} from inside"
             )
         return Answers(result.stdout)
+
+    @_Once
+    def probe(self) -> Probe:
+        """What the gateway and LiteLLM answered in the agent's place. Raises ProxhermesError if nobody could ask."""
+        answer = self.guest.answer("probe")
+        return read(Probe, answer)
+
+    @_Once
+    def installed(self) -> upstream.Code | None:
+        """The Hermes that is installed: in the image, or as the current version; None where it does not say."""
+        current = self.guest.text("package").rpartition("/")[2]
+        codes = dict(line.partition(" ")[::2] for line in self.guest.text("codes").splitlines())
+        return upstream.code(codes.get(current, "") if current else next(iter(codes.values()), ""))
+
+    @property
+    def hermes_version(self) -> str | None:
+        """The version of the agent, as far as it was asked: of the gateway that runs, else of what is installed."""
+        if not isinstance(self.asked.get("guest"), Answers):
+            return None
+        told = _attempt(lambda: self.probe)
+        running = told.gateway.version if told and upstream.parse(told.gateway.version) else None
+        return running or (self.installed.version if self.installed else None)
 
     @_Once
     def given(self) -> tuple[Given, ...]:
@@ -206,22 +232,33 @@ class Scene:
             "Then reply with exactly: done"
         )
 
+    @property
+    def _patience(self) -> int:
+        """How long a question may take, in seconds: long enough to hear why there is no answer."""
+        return max(ANSWER_SECONDS, upstream.release(self.hermes_version).unreachable_s + LAST_WORDS_SECONDS)
+
     @_Once
     def dialogue(self) -> Answers:
-        """The agent's answers to the prompts that the wanted checks need."""
+        """The running agent's answers to the prompts that the wanted checks need; none after one that has none."""
         _ = self.guest  # in order: files first, then talk
+        seconds = self._patience
         args: list[str] = []
         if self.wants("hermes.answer"):
-            args += ["answer", str(ANSWER_SECONDS), f"Reply with exactly: {self.word}"]
+            args += ["answer", str(seconds), f"Reply with exactly: {self.word}"]
         if self.wants("hermes.tool") and self.tool_mount:  # elsewhere nobody would see the file, nor remove it
-            args += ["tool", str(ANSWER_SECONDS), self._tool_prompt(self.tool_mount[1])]
-        bundle = frame(self.agent, "guest-dialogue.sh")
+            args += ["tool", str(seconds), self._tool_prompt(self.tool_mount[1])]
+        bundle = frame(self.agent, "guest-dialogue.sh", PROBE)
         with self._events.step("talking to the agent"):
             self._left_files = self._left_files or "tool" in args
             result = self.doors.guest(self.agent.vmid).run(
-                bundle, "guest-dialogue.sh", args, timeout=2 * ANSWER_SECONDS + 60, doing="talking to the agent"
+                bundle, "guest-dialogue.sh", args, timeout=2 * seconds + 60, doing="talking to the agent"
             )
         return Answers(result.stdout)
+
+    def reply(self, name: str) -> Reply | None:
+        """What the agent said to one of the prompts; None if it was not asked."""
+        answer = self.dialogue.answer(name)
+        return None if answer.rc is None else read(Reply, answer)
 
     @property
     def word(self) -> str:
@@ -230,9 +267,10 @@ class Scene:
 
     @_Once
     def node(self) -> Answers:
-        """What the node sees of the test files, and which of the guest's ports it reaches. Removes the files."""
-        if self.wants("hermes.tool"):
-            _attempt(lambda: self.dialogue)
+        """What the node sees of the test files, and which of the guest's ports it reaches. Removes the files.
+
+        So no check before `hermes.tool` may look from there.
+        """
         with self._events.step("looking from the node"):
             return self._look_from_node()
 
@@ -288,7 +326,7 @@ def listeners(ss_output: str) -> list[tuple[int, str]]:
             continue
         address, _, port = words[3].rpartition(":")
         bare = address.strip("[]").partition("%")[0]
-        if port.isdigit() and not (bare.startswith("127.") or bare in ("::1", "::ffff:127.0.0.1")):
+        if port.isascii() and port.isdigit() and not (bare.startswith("127.") or bare in ("::1", "::ffff:127.0.0.1")):
             process = line.partition('users:(("')[2].partition('"')[0]
             found.append((int(port), process or "unknown"))
     return sorted(set(found))

@@ -21,6 +21,19 @@ def log(scene: Scene) -> str:
     return f"in the guest: {scene.agent.runtime.engine} logs {layout.CONTAINER}"
 
 
+def restart(scene: Scene) -> str:
+    """The command that restarts it, for the container's root."""
+    if isinstance(scene.agent.runtime, NativeRuntime):
+        return f"`systemctl restart {layout.UNIT}`"
+    return f"`{scene.agent.runtime.engine} restart {layout.CONTAINER}`"
+
+
+def renewal(scene: Scene) -> str:
+    """How the installed code becomes the one that runs. A container of the official image keeps the image it has."""
+    bootstrap = f"proxhermes bootstrap {scene.agent.vmid}"
+    return bootstrap if scene.agent.runtime.type == "docker" else f"in the guest: {restart(scene)}"
+
+
 def _service(scene: Scene) -> Finding:
     return _unit(scene) if isinstance(scene.agent.runtime, NativeRuntime) else _container(scene)
 
@@ -39,8 +52,7 @@ def _container(scene: Scene) -> Finding:
     except ValueError:
         started = None
     if restarts != "0":
-        engine = scene.agent.runtime.engine  # type: ignore[union-attr]  # one that has containers
-        return _died(scene, restarts, started, since[:19], f"`{engine} restart {layout.CONTAINER}`")
+        return _died(scene, restarts, started, since[:19])
     return passed(f"{image}, up since {since[:19]}, no restarts")
 
 
@@ -55,7 +67,7 @@ def _unit(scene: Scene) -> Finding:
     started = int(found.get("ActiveEnterTimestamp", "").removeprefix("@") or 0)
     since, restarts = datetime.fromtimestamp(started, UTC).isoformat()[:19], found.get("NRestarts", "0")
     if restarts != "0":
-        return _died(scene, restarts, started, since, f"`systemctl restart {layout.UNIT}`")
+        return _died(scene, restarts, started, since)
     if found.get("UnitFileState") != "enabled":
         return failed(f"{layout.UNIT} does not start at boot", again)
     if found.get("NeedDaemonReload") == "yes":
@@ -64,12 +76,12 @@ def _unit(scene: Scene) -> Finding:
     return passed(f"{version} as {found.get('User')}, up since {since}, no restarts")
 
 
-def _died(scene: Scene, restarts: str, started: float | None, since: str, counts_anew: str) -> Finding:
+def _died(scene: Scene, restarts: str, started: float | None, since: str) -> Finding:
     """It has died: a failure, unless it has been up for long since, by the guest's own clock."""
     now = scene.guest.text("now")
     steady = started is not None and now.isdigit() and int(now) - started >= STEADY_SECONDS
     return (warned if steady else failed)(
-        f"it died and was restarted {restarts} times, last at {since}", f"{log(scene)}; {counts_anew} counts anew"
+        f"it died and was restarted {restarts} times, last at {since}", f"{log(scene)}; {restart(scene)} counts anew"
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from proxhermes.errors import ProxhermesError
+from proxhermes.events import Events
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.hermes.documents import Given
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
 from proxhermes.verify.model import Verdict
-from proxhermes.verify.scene import Answers, listeners
+from proxhermes.verify.scene import Answers, Scene, listeners
 
 LOOKS = {check.id: check.look for check in CHECKS}
 NONCE = "0123456789ab"
@@ -27,17 +28,19 @@ CONFIG = {
     "onboot": "1",
     "mp0": "/mnt/pve/hdd/hermes,mp=/data",
 }
-PROBE = {
-    "base_url": "http://10.1.10.22:4000/v1",
-    "model": "claude-sonnet",
+LITELLM = {
     "has_key": True,
     "alive": 200,
     "alive_text": "",
     "keyed": 200,
     "keyed_text": "",
-    "models": ["claude-sonnet", "gpt"],
+    "listed": True,
+    "count": 2,
+    "names": ["claude-sonnet", "gpt"],
     "bare": 401,
 }
+GATEWAY = {"status": 200, "version": "0.22.2", "error": ""}
+REPLY = {"answered": True, "status": 200, "text": f"PROOF-{NONCE}", "error": ""}
 SOUL = Given("home", "SOUL.md", b"I am\n")
 PARTS = ("cron", "sessions", "logs", "memories", "plugins", ".proxhermes")
 FOLDERS = ("home:", "user_home:", "workspace:", *(f"home:{name}" for name in PARTS))
@@ -61,20 +64,24 @@ GUEST = {
     "state": json.dumps(STATE),
     "root.0.rc": "0",
     "agent.0.rc": "0",
-    "version": "Hermes Agent v0.19.0 (2026.7.20)",
-    "gateway": "✓ Gateway is running (PID: 12)",
+    "codes": "sha256:1f 0.22.2 50",
+    "probe": json.dumps({"gateway": GATEWAY, "litellm": LITELLM}),
+    "probe.rc": "0",
     "base_url": "http://10.1.10.22:4000/v1",
     "base_url.rc": "0",
     "model": "claude-sonnet",
     "model.rc": "0",
-    "litellm": json.dumps(PROBE),
-    "litellm.rc": "0",
     "managed.err": "Cannot set configuration values: this Hermes installation is managed by proxhermes "
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
     "managed.rc": "0",
     "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
 }
-DIALOGUE = {"answer": f"PROOF-{NONCE}", "answer.rc": "0", "tool": "done", "tool.rc": "0"}
+DIALOGUE = {
+    "answer": json.dumps(REPLY),
+    "answer.rc": "0",
+    "tool": json.dumps({**REPLY, "text": "done"}),
+    "tool.rc": "0",
+}
 NODE = {
     "root.0": f"100000|100000|644\n{NONCE}",
     "agent.0": f"110000|110000|644\n{NONCE}",
@@ -93,7 +100,7 @@ def test_a_working_directory_that_was_there_before_may_be_somebody_elses_if_the_
     one.agent.hermes.working_directory = "/data/work"
     for said, verdict in (("0 0 1777 - w", Verdict.PASS), ("0 0 700 - -", Verdict.FAIL)):
         values = {**GUEST, "tree": f"{TREE}\ntree./data/work={said} directory"}
-        one.guest = scene(guest=values).guest
+        one.asked["guest"] = answers(values)
         assert LOOKS["hermes.files"](one).verdict is verdict
 
 
@@ -102,6 +109,7 @@ def scene(
     guest: dict[str, str] | None = None,
     dialogue: dict[str, str] | None = None,
     node: dict[str, str] | None = None,
+    wants: frozenset[str] = frozenset(LOOKS),
     **facts: Any,
 ) -> Any:
     """A scene in which all is well but for what is given; None as a value takes a key away."""
@@ -134,19 +142,17 @@ def scene(
         messaging=SimpleNamespace(telegram=object(), discord=None, slack=None),
     )
     known = {"exists": True, "running": True, "uptime": 9, "addresses": ("10.1.10.30",)} | facts
-    return SimpleNamespace(
-        agent=agent,
-        nonce=NONCE,
-        tool_mount=(0, mount),
-        given=(SOUL,),
-        word=f"PROOF-{NONCE}",
-        idmap=idmap.DEFAULT,
-        address="10.1.10.30",
-        container=ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
-        guest=answers(over(GUEST, guest)),
-        dialogue=answers(over(DIALOGUE, dialogue)),
-        node=answers(over(NODE, node)),
-    )
+    found: Any = Scene(agent, None, Events(), wants)  # type: ignore[arg-type]  # no door is opened
+    found.nonce = NONCE
+    found.asked |= {
+        "given": (SOUL,),
+        "idmap": idmap.DEFAULT,
+        "container": ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
+        "guest": answers(over(GUEST, guest)),
+        "dialogue": answers(over(DIALOGUE, dialogue)),
+        "node": answers(over(NODE, node)),
+    }
+    return found
 
 
 @pytest.mark.parametrize("check_id", sorted(LOOKS.keys() - {"hermes.layer"}))  # see test_layer_check.py
@@ -156,7 +162,15 @@ def test_all_is_well(check_id: str) -> None:
 
 
 def probe(**change: Any) -> dict[str, str]:
-    return {"litellm": json.dumps(PROBE | change)}
+    return {"probe": json.dumps({"gateway": GATEWAY, "litellm": LITELLM | change})}
+
+
+def gateway(**change: Any) -> dict[str, str]:
+    return {"probe": json.dumps({"gateway": GATEWAY | change, "litellm": LITELLM})}
+
+
+def reply(**change: Any) -> str:
+    return json.dumps(REPLY | change)
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -180,7 +194,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hermes.service", {"guest": {"inspect.rc": "1", "inspect.err": "No such object"}}, "No such object"),
     ("hermes.service", {"guest": {"inspect": "true|4|x|i|r|{}"}}, "restarted 4 times"),
     ("hermes.service", {"guest": {"inspect": "false|0|x|i|r|{}"}}, "not running"),
-    ("hermes.gateway", {"guest": {"gateway": "✗ Gateway is not running"}}, "not running"),
+    ("hermes.gateway", {"guest": gateway(status=0, error="Connection refused")}, "Connection refused"),
+    ("hermes.gateway", {"guest": gateway(status=503)}, "HTTP 503"),
+    ("hermes.gateway", {"guest": {"state": ""}}, "None"),
+    ("hermes.version", {"guest": gateway(version="0.19.0")}, "0.19.0 runs; 0.22.2 is installed"),
     ("hermes.gateway", {"guest": {"state": '{"gateway_state": "stopped"}'}}, "stopped"),
     ("hermes.platforms", {"guest": {"state": '{"gateway_state": "running", "platforms": {}}'}}, "telegram absent"),
     (
@@ -210,13 +227,21 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "0666",
     ),
     ("hermes.litellm-reached", {"guest": probe(alive=0, alive_text="Connection refused")}, "Connection refused"),
-    ("hermes.litellm-reached", {"guest": {"litellm": "", "litellm.err": "no python"}}, "no python"),
     ("hermes.litellm-key", {"guest": probe(keyed=400, keyed_text="No connected db.")}, "No connected db."),
     ("hermes.litellm-key", {"guest": probe(has_key=False)}, "no key"),
-    ("hermes.litellm-model", {"guest": probe(models=["gpt"])}, "it has: gpt"),
-    ("hermes.answer", {"dialogue": {"answer.rc": "1", "answer.err": "HTTP 400"}}, "HTTP 400"),
-    ("hermes.answer", {"dialogue": {"answer.rc": "124"}}, "in time"),
-    ("hermes.tool", {"node": {"tool.0": None}}, "no file of the agent"),
+    ("hermes.litellm-model", {"guest": probe(listed=False, count=21)}, "it has: claude-sonnet, gpt, …"),
+    (
+        "hermes.answer",
+        {"dialogue": {"answer": reply(answered=False, error="HTTP 400: No connected db."), "answer.rc": "1"}},
+        "No connected db.",
+    ),
+    ("hermes.answer", {"dialogue": {"answer": reply(answered=False, status=0, error="timed out")}}, "in time"),
+    ("hermes.tool", {"node": {"tool.0": None}}, "the agent said 'done'"),
+    (
+        "hermes.tool",
+        {"node": {"tool.0": None}, "dialogue": {"tool": reply(answered=False, status=502, error="gone")}},
+        "HTTP 502: gone",
+    ),
     ("hermes.tool", {"node": {"tool.0": "110000|110000|644\nnonsense"}}, "does not hold"),
     ("hermes.ports", {"node": {"open": "22 8642"}}, "8642"),
     (
@@ -254,7 +279,7 @@ def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.ports"](scene(guest=no_ss, node={"open": ""})).verdict is Verdict.WARN
     assert LOOKS["hermes.asks"](scene(node={"page.7642/v1/models": "000"})).verdict is Verdict.WARN
     assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
-    assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
+    assert LOOKS["hermes.answer"](scene(dialogue={"answer": reply(text="I am a teapot")})).verdict is Verdict.WARN
 
 
 def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
@@ -262,7 +287,7 @@ def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
     finding = LOOKS["hermes.documents"](seen)
     assert finding.verdict is Verdict.WARN and "changed by the agent" in finding.evidence
     assert finding.hint is not None and "--force-documents" in finding.hint
-    seen.given = ()
+    seen.asked["given"] = ()
     assert LOOKS["hermes.documents"](seen).verdict is Verdict.SKIP
 
 
@@ -272,6 +297,46 @@ def test_a_death_long_ago_only_warns() -> None:
     check = LOOKS["hermes.service"]
     assert check(scene(guest=seen | {"now": an_hour_later})).verdict is Verdict.FAIL
     assert check(scene(guest=seen | {"now": a_week_later})).verdict is Verdict.WARN
+
+
+def test_a_platform_that_fails_is_one_failing_check() -> None:
+    """Hermes 0.22 calls such a gateway degraded."""
+    fatal = {"state": "fatal", "error_message": "The token was rejected"}
+    seen = scene(guest={"state": json.dumps({"gateway_state": "degraded", "platforms": {"telegram": fatal}})})
+    found = {check_id: look(seen) for check_id, look in LOOKS.items() if check_id != "hermes.layer"}
+    assert [check_id for check_id, finding in found.items() if finding.verdict is Verdict.FAIL] == ["hermes.platforms"]
+    assert "see hermes.platforms" in found["hermes.gateway"].evidence
+
+
+@pytest.mark.parametrize(
+    ("running", "installed", "verdict", "words"),
+    [
+        ("0.22.2", "0.22.2.post1 50", Verdict.PASS, "0.22.2"),
+        ("0.22.2", "", Verdict.PASS, "does not tell"),
+        ("0.99.0", "0.99.0 60", Verdict.PASS, "newer than"),
+        ("0.21.1", "0.21.1 33", Verdict.WARN, "lose messages"),
+        ("0.19.0", "0.22.2 50", Verdict.FAIL, "0.22.2 is installed"),
+        ("unknown", "0.22.2 50", Verdict.SKIP, "0.22.2 is installed"),
+    ],
+)
+def test_what_runs_and_what_is_installed(running: str, installed: str, verdict: Verdict, words: str) -> None:
+    finding = LOOKS["hermes.version"](scene(guest={**gateway(version=running), "codes": f"sha256:1f {installed}"}))
+    assert finding.verdict is verdict and words in finding.evidence
+
+
+def test_what_a_guest_says_is_one_line_of_bounded_length() -> None:
+    forged = {"state": "up\n118 ✔ hermes.answer: forged", "error_message": "x" * 10_000}
+    finding = LOOKS["hermes.platforms"](scene(guest={"state": json.dumps({"platforms": {"telegram": forged}})}))
+    assert "\n" not in finding.evidence and len(finding.evidence) == 2000
+
+
+@pytest.mark.parametrize(
+    "told", ["", "[]", "{}", '{"gateway": {"status": "200"}}', "[" * 100_000, '{"gateway": "\\ud800"}']
+)
+def test_a_probe_that_tells_something_else_is_no_answer(told: str) -> None:
+    for check_id in ("hermes.gateway", "hermes.version", "hermes.litellm-reached", "hermes.answer"):
+        with pytest.raises(ProxhermesError, match="did not run in the agent's place: no python"):
+            LOOKS[check_id](scene(guest={"probe": told, "probe.err": "no python", "probe.rc": "127"}))
 
 
 def test_a_platform_that_left_the_inventory_is_no_failure() -> None:

@@ -18,7 +18,7 @@ from proxhermes.verify.model import Check, Verdict, failed, passed, skipped, war
 from proxhermes.verify.report import as_dict, as_junit
 from proxhermes.verify.runner import run_checks, select
 
-SCENE: Any = SimpleNamespace(agent=SimpleNamespace(vmid=118, hostname="hermes"))
+SCENE: Any = SimpleNamespace(agent=SimpleNamespace(vmid=118, hostname="hermes"), hermes_version="0.22.2")
 
 
 def _check(name: str, look: Any, layer: Layer = Layer.HERMES) -> Check:

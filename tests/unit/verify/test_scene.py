@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from proxhermes.verify.scene import Scene, bound_ports
 
 MakeAgent = Callable[..., Agent]
 ALL = frozenset(check.id for check in CHECKS)
+ASKS = ("hermes.answer", "hermes.tool")
 
 
 class Doors:
@@ -77,6 +79,50 @@ def test_a_guest_that_does_not_answer_is_asked_once_and_cleaned_up_after(make_ag
     assert sum("same reason" in result.finding.evidence for result in report) > 10
     looked_at.close()
     assert [where for where, _ in doors.asked].count("node") == 1
+
+
+def said(**values: str) -> str:
+    return "".join(f"{key} {base64.b64encode(text.encode()).decode()}\n" for key, text in values.items())
+
+
+def test_an_agent_without_its_model_is_not_asked_and_one_check_fails(make_agent: MakeAgent) -> None:
+    """Hermes takes 331 s to say so, since 0.21."""
+    no = {"alive": 0, "alive_text": "Connection refused", "keyed": 0, "keyed_text": "", "bare": 0}
+    litellm = {"has_key": True, "listed": False, "count": 0, "names": [], **no}
+    gateway = {"status": 200, "version": "0.22.2", "error": ""}
+    doors = Doors(said=said(probe=json.dumps({"gateway": gateway, "litellm": litellm})))
+    asks = [check for check in CHECKS if check.id.startswith("hermes.litellm") or check.id in ASKS]
+    looked_at = scene(make_agent(), doors)
+    report = run_checks(looked_at, asks, Events())
+    verdicts = {result.check.id: result.finding.verdict for result in report}
+    assert [name for name, verdict in verdicts.items() if verdict is Verdict.FAIL] == ["hermes.litellm-reached"]
+    assert {verdict for name, verdict in verdicts.items() if name != "hermes.litellm-reached"} == {Verdict.SKIP}
+    _ = looked_at.node
+    assert [words[0] for _, words in doors.asked] == ["guest-verify.sh", "sh"]
+    (alone,) = run_checks(scene(make_agent(), doors, wants=frozenset({"hermes.answer"})), asks[-2:-1], Events())
+    assert alone.finding.verdict is Verdict.FAIL, "there is no other check to tell it"
+
+
+@pytest.mark.parametrize(("version", "seconds"), [("0.19.0", 180), ("0.21.4", 361), ("0.22.2", 361), ("", 361)])
+def test_a_question_may_take_as_long_as_this_version_needs_to_say_why(
+    make_agent: MakeAgent, version: str, seconds: int
+) -> None:
+    doors = Doors(said=said(codes=f"sha256:1f {version} 50"))
+    _ = scene(make_agent(), doors).dialogue
+    assert doors.asked[-1][1][2] == str(seconds)
+
+
+def test_the_version_is_the_gateways_own_and_else_the_installed_one(make_agent: MakeAgent) -> None:
+    def version(**guest: str) -> str | None:
+        looked_at = scene(make_agent(), Doors(said=said(**guest)))
+        _ = looked_at.guest
+        return looked_at.hermes_version
+
+    codes = "0.19.0-aa 0.19.0 33\n0.22.2-bb 0.22.2 50"
+    assert version(codes=codes, package="versions/0.22.2-bb") == "0.22.2"
+    assert version(codes="sha256:1f 0.19.0 33") == "0.19.0"
+    assert version(codes="sha256:1f \x1b[2J 33") is version() is None
+    assert scene(make_agent(), Doors()).hermes_version is None, "nobody has asked yet"
 
 
 def test_ctrl_c_ends_the_questions_and_still_removes_the_files(make_agent: MakeAgent) -> None:
