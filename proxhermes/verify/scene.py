@@ -25,7 +25,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import files, mcp
+from proxhermes.verify import crons, files, mcp
 
 if TYPE_CHECKING:
     from proxhermes.events import Events
@@ -38,7 +38,7 @@ T = TypeVar("T")
 # Hermes retries a dead model for about 25 s before it gives up; a slow model thinks for a while.
 ANSWER_SECONDS = 180
 # All that guest-verify.sh asks, should each of its questions take its whole time, and a mount's two of them.
-GUEST_SECONDS = 420
+GUEST_SECONDS = 490
 MOUNT_SECONDS = 30
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
 HERMES_PORTS = (API_PORT, DASHBOARD_PORT)
@@ -171,7 +171,8 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        bundle = {**frame(agent, "guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS)}
+        scripts = ("guest-verify.sh", "litellm-probe.py", *tree.SCRIPTS, *crons.scripts(agent))
+        bundle = {**frame(agent, *scripts)}
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
         bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}
