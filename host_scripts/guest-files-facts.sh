@@ -43,7 +43,8 @@ files_contents() {
   files_places
   content config "$now_home/config.yaml" "$1"
   content env "$now_home/.env" "$1"
-  for each in config.yaml env files; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
+  content crons "$now_home/cron/jobs.json" "$1"
+  for each in config.yaml env files crons; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
 }
 
 # content NAME PATH FOLDER: owner, mode and content.

@@ -114,3 +114,6 @@ if [ "$action" != none ]; then
   rt_up
   rm -f "$pending"
 fi
+if [ -f crons.json ]; then
+  rt_exec "$python" -I -c "$(cat ./cron-jobs.py)" "$inner_home" default <crons.json
+fi

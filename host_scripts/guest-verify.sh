@@ -45,6 +45,14 @@ ask codes 70 rt_codes
 # What runs is asked through its own API, and its files: another process beside it may harm it (Hermes 0.21.0 to 0.21.2).
 # The standard library alone, isolated: nothing of the agent's is run. The keys stay where they are, in its .env.
 ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model"
+
+# What the gateway knows of jobs and skills, where the inventory has any; and which of the jobs are ours.
+if [ -f gateway-probe.py ]; then
+  ask api 60 rt_exec "$python" -I -c "$(cat gateway-probe.py)" "$inner_home" "$api_port"
+  ask crons 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
+    dd if="$now_home/.proxhermes/crons" iflag=nonblock,fullblock bs=1M count=1 status=none
+fi
+
 ask base_url 60 rt_exec hermes config get model.base_url
 ask model 60 rt_exec hermes config get model.default
 

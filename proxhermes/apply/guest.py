@@ -110,7 +110,7 @@ class Stale(CommandFailed):
 def _bundle(agent: Agent, plan: HermesPlan) -> Bundle:
     """What guest-hermes.sh needs beside itself."""
     bundle = {
-        **frame(agent, "guest-hermes.sh", "guest-files.sh", "guest-files-write.sh", _WAIT),
+        **frame(agent, "guest-hermes.sh", "guest-files.sh", "guest-files-write.sh", "cron-jobs.py", _WAIT),
         "runtime": (placement.render(placement.of(agent)), 0o600),
     }
     bundle |= {name: (content, 0o600) for name, content in plan.files.items()}

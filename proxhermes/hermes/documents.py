@@ -59,11 +59,16 @@ def label(agent: Agent, file: Given) -> str:
     return labels.label(layout.of(agent), f"{workplace.find(agent)}/{file.path}")
 
 
+def content(document: Document, option: str) -> bytes:
+    """What is in a document. option: its key, for messages. Raises UsageError for a file that cannot be read."""
+    return document.file.read(option) if document.file else (document.text or "").encode()
+
+
 def _files(place: Literal["workspace", "home"], files: Mapping[str, Document], option: str) -> Iterator[Given]:
     for path, document in files.items():
-        content = document.file.read(f"{option}.{path}") if document.file else (document.text or "").encode()
         mode = layout.FOLDER if document.file and document.file.executable else layout.FILE
-        yield Given(place, path, content, mode, effective=place != "home" or path.split("/")[0] != HOOKS)
+        found = content(document, f"{option}.{path}")
+        yield Given(place, path, found, mode, effective=place != "home" or path.split("/")[0] != HOOKS)
 
 
 def plugin_files(name: str, plugin: Plugin, option: str) -> tuple[Given, ...]:

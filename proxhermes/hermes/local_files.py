@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import documents, environment, package, wanted
+from proxhermes.hermes import crons, documents, environment, package, wanted
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.secrets import SecretFile
 from proxhermes.inventory.tree import Report, Tree
@@ -54,6 +54,9 @@ def _documents(agent: Agent) -> Iterator[_Look]:
         for path, document in files.items():
             if document.file:
                 yield _Look(("hermes", block, path, "file"), partial(document.file.read, _FILE))
+    for name, cron in hermes.crons.items():
+        if cron.prompt and cron.prompt.file:
+            yield _Look(("hermes", "crons", name, "prompt", "file"), partial(crons.prompt, cron, _FILE))
     for name, plugin in hermes.plugins.items():
         yield _Look(("hermes", "plugins", name, "path"), partial(documents.plugin_files, name, plugin, _FILE))
     yield _Look(("runtime", "package", "wheel"), partial(package.wheel, agent), "runtime.package.wheel")

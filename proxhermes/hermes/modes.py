@@ -24,8 +24,8 @@ MEMORY: Final = "home:.proxhermes"
 """Folder of what was declared last."""
 NEEDED: Final = ("home:config.yaml", "home:.env")
 """Files that have to be there, and are written from elsewhere."""
-MEMORIES: Final = ("config.yaml", "env", "files")
-"""The settings, the names in .env, and the files given to the agent with their hashes."""
+MEMORIES: Final = ("config.yaml", "env", "files", "crons")
+"""The settings, the names in .env, the files given to the agent with their hashes, its cron jobs with their ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import documents, environment, package, settings
+from proxhermes.hermes import crons, documents, environment, package, settings
 from proxhermes.hermes.environment import Environment
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.mcp import TOKENS, token_name
@@ -42,6 +42,7 @@ class Wanted:
     files: tuple[documents.Given, ...] = ()
     seeds: tuple[Seed, ...] = ()
     wheel: bytes | None = field(default=None, repr=False)
+    crons: Mapping[str, crons.Definition] = field(default_factory=dict)
 
 
 def gather(agent: Agent) -> Wanted:
@@ -53,6 +54,7 @@ def gather(agent: Agent) -> Wanted:
         files=documents.given(agent),
         seeds=tuple(_seeds(agent)),
         wheel=package.wheel(agent),
+        crons=crons.declared(agent),
     )
 
 

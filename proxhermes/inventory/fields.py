@@ -58,7 +58,7 @@ class Matching:
         return value
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
     """A single value stands for a list of one, where a list is expected."""
     return value if isinstance(value, (list, tuple)) or value is None else [value]
 
@@ -68,7 +68,7 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
+def one_or_many(item: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item}]}, mode="validation")
 
 
@@ -180,11 +180,11 @@ IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
 Nameservers = Annotated[
     tuple[Annotated[str, AfterValidator(_ip_address)], ...],
     Field(strict=False),
-    BeforeValidator(_as_list),
-    _one_or_many({"type": "string"}),
+    BeforeValidator(as_list),
+    one_or_many({"type": "string"}),
 ]
 SearchDomains = Annotated[
-    tuple[Hostname, ...], Field(strict=False), BeforeValidator(_as_list), _one_or_many({"type": "string"})
+    tuple[Hostname, ...], Field(strict=False), BeforeValidator(as_list), one_or_many({"type": "string"})
 ]
 
 
@@ -298,4 +298,4 @@ def _id(value: str) -> str:
 
 _ID_SCHEMA: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
 ChatId = Annotated[str, BeforeValidator(_as_text), AfterValidator(_id), WithJsonSchema(_ID_SCHEMA, mode="validation")]
-ChatIds = Annotated[tuple[ChatId, ...], Field(strict=False), BeforeValidator(_as_list), _one_or_many(_ID_SCHEMA)]
+ChatIds = Annotated[tuple[ChatId, ...], Field(strict=False), BeforeValidator(as_list), one_or_many(_ID_SCHEMA)]

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, JsonValue, PrivateAttr
 
+from proxhermes.inventory.crons import Cron
 from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
 from proxhermes.inventory.fields import EnvValue, Model, Name, VariableName
 from proxhermes.inventory.local import LocalPath
@@ -102,6 +103,12 @@ class Hermes(Model):
         default_factory=dict,
         description="Plugins of one's own, by name.",
         examples=[{"mine": {"path": "plugins/mine"}}],
+    )
+
+    crons: Mapping[Name, Cron] = Field(
+        default_factory=dict,
+        description="Jobs that the agent does by the clock, by name; those that it made itself stay.",
+        examples=[{"morning": {"schedule": "0 7 * * 1-5", "prompt": "What is new?", "deliver": "telegram"}}],
     )
 
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)

@@ -12,6 +12,7 @@ from proxhermes.hermes import litellm, messaging
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.inventory.runtime import InstalledRuntime
 from proxhermes.plan import entries
+from proxhermes.plan.crons import plan_crons
 from proxhermes.plan.files import plan_files
 from proxhermes.plan.model import Change, Effect, pending, worst
 from proxhermes.plan.move import Move, plan_move
@@ -74,9 +75,10 @@ def plan_hermes(
     )
     changes = [*move.changes, *files.changes]
     service = plan_service(agent, facts, move, worst(changes), package)
+    crons = plan_crons(wanted.crons, facts, force=force_documents)
     return HermesPlan(
-        changes=(*changes, *service.changes),
-        files={**entries.bundle(files.entries), **service.files},
+        changes=(*changes, *service.changes, *crons.changes),
+        files={**entries.bundle(files.entries), **service.files, **crons.files},
         prepare=code is None and (installed is None or bool(package and package.files)),
         code=code,
         move=move,
@@ -84,7 +86,7 @@ def plan_hermes(
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
-        notes=(*notes, *_version_notes(code), *files.notes, *service.notes),
+        notes=(*notes, *_version_notes(code), *files.notes, *service.notes, *crons.notes),
     )
 
 

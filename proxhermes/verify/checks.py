@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxhermes.verify import container, engine, hermes, host, layer, mcp, service
+from proxhermes.verify import container, crons, engine, hermes, host, layer, mcp, service
 from proxhermes.verify.model import Check
 
 # The files that root and the agent wrote are looked at once the agent has written its own: one look for all.
@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
     *layer.CHECKS,
     *hermes.CHECKS[:-2],
     *mcp.CHECKS,
+    *crons.CHECKS,
     *host.CHECKS,
     *hermes.CHECKS[-2:],
 )

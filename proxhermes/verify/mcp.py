@@ -21,7 +21,7 @@ _CONNECT_S: Final = 30
 """How long `hermes mcp test` waits for a server without a `connect_timeout` (Hermes 0.19: hermes_cli/mcp_config.py)."""
 _START_S: Final = 45
 _COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
-_TOOL: Final = re.compile(r" {4}([\w./-]+)(?: {2,}|$)|" r" {4}([\w./-]{36,}) ")
+_TOOL: Final = re.compile(r" {4}([\w./-]+)(?: {2,}|$)| {4}([\w./-]{36,}) ")
 """A tool's name, filled up to 36 characters, before its description, which may go on in further lines."""
 
 

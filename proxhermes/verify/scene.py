@@ -26,7 +26,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import files, mcp
+from proxhermes.verify import crons, files, mcp
 from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ANSWER_SECONDS = 180
 # Hermes tries a dead model again and again (upstream.Release.unreachable_s): what it says then, it says a moment later.
 LAST_WORDS_SECONDS = 30
 # All that guest-verify.sh asks, should each of its questions take its whole time, and a mount's two of them.
-GUEST_SECONDS = 480
+GUEST_SECONDS = 550
 MOUNT_SECONDS = 30
 PROBE = "agent-probe.py"
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).
@@ -175,7 +175,8 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        bundle = {**frame(agent, "guest-verify.sh", PROBE, *tree.SCRIPTS)}
+        scripts = ("guest-verify.sh", PROBE, *tree.SCRIPTS, *crons.scripts(agent))
+        bundle = {**frame(agent, *scripts)}
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
         bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}

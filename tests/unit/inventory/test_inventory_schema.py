@@ -92,6 +92,10 @@ agents:
       documents: {USER.md: hello, notes/a.md: {file: a.md}, b.md: {text: b}}
       home_files: {SOUL.md: {file: SOUL.md}}
       plugins: {mine: {path: plugins/mine, enabled: false}}
+      crons:
+        news: {schedule: "0 7 * * 1-5", prompt: "What is new?", deliver: [telegram, "discord:5"], skills: [wiki],
+               script: news.sh, workdir: /data, enabled: false}
+        disk: {schedule: every 30m, script: disk.sh, no_agent: true, deliver: telegram}
     messaging:
       telegram: {token: {env: T}, allowed_users: 1, home_channel: -5, base_url: http://10.1.10.1:8081/bot,
                  base_file_url: http://10.1.10.1:8081/file/bot, require_mention: true, group_allowed_chats: [-1]}

@@ -13,6 +13,7 @@ from proxhermes.errors import ProxhermesError
 from proxhermes.events import Events
 from proxhermes.facts.container import ContainerFacts
 from proxhermes.hermes.documents import Given
+from proxhermes.inventory.crons import Cron
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
@@ -49,6 +50,17 @@ TREE = "".join(f"tree.{name}=10000 10000 750 - w directory\n" for name in FOLDER
     f"tree.home:config.yaml=10000 10000 640 {'0' * 64} w regular file\n"
     f"tree.home:SOUL.md=10000 10000 640 {SOUL.sha256} w regular file\n"
 )
+CRON = Cron.model_validate({"schedule": "every 2h", "prompt": "What is new?"})
+JOB = {
+    "id": "f8c9ee966f96",
+    "name": "news",
+    "prompt": "What is new?",
+    "schedule": {"kind": "interval", "minutes": 120},
+    "deliver": "local",
+    "enabled": True,
+    "next_run_at": "2026-11-30T07:00:00+00:00",
+    "last_status": "ok",
+}
 STATE = {"gateway_state": "running", "platforms": {"telegram": {"state": "connected"}}}
 GUEST = {
     "engine": "26.1.5|overlay2|2",
@@ -75,6 +87,8 @@ GUEST = {
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
     "managed.rc": "0",
     "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
+    "api": json.dumps({"default": {"jobs": [JOB], "skills": []}}),
+    "crons": json.dumps({"news": {"id": JOB["id"], "declared": {}, "record": JOB}}),
 }
 DIALOGUE = {
     "answer": json.dumps(REPLY),
@@ -132,6 +146,7 @@ def scene(
             working_directory=None,
             mcp_tokens={},
             mcp_servers={"lab": McpServer(command="lab")},
+            crons={"news": CRON},
             managed=True,
             environment={},
         ),
@@ -159,6 +174,10 @@ def scene(
 def test_all_is_well(check_id: str) -> None:
     finding = LOOKS[check_id](scene())
     assert finding.verdict is Verdict.PASS, finding.evidence
+
+
+def jobs(**change: Any) -> dict[str, str]:
+    return {"api": json.dumps({"default": {"jobs": [JOB | change], "skills": []}})}
 
 
 def probe(**change: Any) -> dict[str, str]:
@@ -254,6 +273,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"mcp.lab": "  ✗ Connection failed (9ms): refused"}},
         "lab: Connection failed (9ms): refused",
     ),
+    ("hermes.crons", {"guest": {"api": None, "api.err": "no python"}}, "no python"),
+    ("hermes.crons", {"guest": {"api": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    ("hermes.crons", {"guest": {"api": '{"default": {"jobs": 7}}'}}, "does not have it"),
+    ("hermes.crons", {"guest": {"crons": None}}, "does not have it"),
+    ("hermes.crons", {"guest": jobs(prompt="Mine")}, "news: not as declared: prompt"),
+    ("hermes.crons", {"guest": jobs(state="paused")}, "news: not as declared: enabled"),
+    ("hermes.crons", {"guest": jobs(next_run_at=None)}, "does not know when it is next"),
     ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
     ("hermes.managed", {"guest": {"managed.err": None, "managed": "✓ Set proxhermes.verify = refused"}}, "not refused"),
 ]
@@ -280,6 +306,22 @@ def test_what_only_deserves_a_look_warns() -> None:
     assert LOOKS["hermes.asks"](scene(node={"page.7642/v1/models": "000"})).verdict is Verdict.WARN
     assert LOOKS["host.pending"](scene(pending={"nameserver": "1.1.1.1"})).verdict is Verdict.WARN
     assert LOOKS["hermes.answer"](scene(dialogue={"answer": reply(text="I am a teapot")})).verdict is Verdict.WARN
+
+
+@pytest.mark.parametrize(
+    "seen", [{"last_status": "error", "last_error": "no\nmodel"}, {"last_delivery_error": "no model"}]
+)
+def test_a_job_whose_last_run_failed_only_warns(seen: dict[str, str]) -> None:
+    """Whose fault that is, nobody knows; it is done again the next time."""
+    finding = LOOKS["hermes.crons"](scene(guest=jobs(**seen)))
+    assert (finding.verdict, finding.evidence) == (Verdict.WARN, "news: its last run failed: no model")
+
+
+def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
+    one = scene()
+    assert LOOKS["hermes.crons"](one).evidence == "news: every 120m, next 2026-11-30T07:00:00+00:00"
+    one.agent.hermes.crons = {}
+    assert LOOKS["hermes.crons"](one).verdict is Verdict.SKIP
 
 
 def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
