@@ -29,20 +29,19 @@ SHORT, LONG = 300, 2000
 """Characters that are told of a sentence, and of an answer."""
 LITELLM_KEY, GATEWAY_KEY = "LITELLM_API_KEY", "API_SERVER_KEY"
 
-BINDING = re.compile(
+# Of a .env, as python-dotenv reads it (1.2: parser.py): what an entry begins with, and how it ends. All may be missing.
+ENTRY = re.compile(
     r"""
-    \s* (?: \#[^\r\n]*
-      | (?:export[^\S\r\n]+)?
-        (?: '(?P<quoted_key>[^']+)' | (?P<key>[^=\#\s']+[^=\#\s]*) ) [^\S\r\n]*
+    \s* (?: export [^\S\r\n]+ )?
+    (?: (?: '(?P<quoted_key>[^']+)' | (?P<key>[^=\#\s'][^=\#\s]*) ) [^\S\r\n]*
         (?: (?P<sets>=) [^\S\r\n]*
-            (?: '(?P<single>(?:\\.|[^'\\])*)' | "(?P<double>(?:\\.|[^"\\])*)" | (?P<bare>[^\s'"][^\r\n]*)? )
+            (?: '(?P<single>(?:\\.|[^'\\])*)' | "(?P<double>(?:\\.|[^"\\])*)" | (?P<bare>[^\s'"][^\r\n]*) )?
         )?
-        (?:[^\S\r\n]*\#[^\r\n]*)?
-    )
-    [^\S\r\n]* (?: \r\n | \n | \r | \Z )
+    )?
     """,
     re.VERBOSE | re.DOTALL,
 )
+END = re.compile(r"[^\S\r\n]*(?:\#[^\r\n]*)?(?:\r\n|\n|\r|\Z)")
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -72,31 +71,32 @@ def read(path: Path) -> str:
 
 
 def variables(text: str) -> dict[str, str]:
-    """What python-dotenv reads in a .env (1.2: parser.py, variables.py). A line that it cannot read is left out."""
+    """What python-dotenv reads in a .env. An entry that it cannot read is left out."""
     found: dict[str, str] = {}
-    at = 1 if text.startswith("\ufeff") else 0
+    text = text.removeprefix("\ufeff")
+    at = 0
+
+    def named(reference: re.Match[str]) -> str:
+        return found.get(reference["name"], os.environ.get(reference["name"], reference["default"] or ""))
+
     while at < len(text):
-        binding = BINDING.match(text, at)
-        if binding is None:
-            line = LINE.match(text, at)
-            at = line.end() if line else len(text)
-            continue
-        at = binding.end()
-        key = binding["quoted_key"] or binding["key"]
-        if key and binding["sets"]:
-            found[key] = REFERENCE.sub(
-                lambda name: found.get(name["name"], os.environ.get(name["name"], name["default"] or "")),
-                value(binding),
-            )
+        entry = ENTRY.match(text, at)
+        assert entry is not None  # it matches nothing, too
+        key = entry["quoted_key"] or entry["key"]
+        end = END.match(text, entry.end()) or LINE.match(text, entry.end())
+        assert end is not None
+        if key and entry["sets"] and end.re is END:
+            found[key] = REFERENCE.sub(named, value(entry))
+        at = end.end()
     return found
 
 
-def value(binding: re.Match[str]) -> str:
-    if binding["single"] is not None:
-        return re.sub(r"\\([\\'])", r"\1", binding["single"])
-    if binding["double"] is not None:
-        return re.sub(r"\\([\\'\"abfnrtv])", lambda found: ESCAPES.get(found[1], found[1]), binding["double"])
-    return re.sub(r"\s+#.*", "", binding["bare"] or "").rstrip()
+def value(entry: re.Match[str]) -> str:
+    if entry["single"] is not None:
+        return re.sub(r"\\([\\'])", r"\1", entry["single"])
+    if entry["double"] is not None:
+        return re.sub(r"\\([\\'\"abfnrtv])", lambda found: ESCAPES.get(found[1], found[1]), entry["double"])
+    return re.sub(r"\s+#.*", "", entry["bare"] or "").rstrip()
 
 
 def ask(url: str, key: str | None = None, body: bytes | None = None, seconds: float = 15) -> tuple[int, str]:

@@ -1,11 +1,11 @@
 #!/bin/sh
-# An MCP server's OAuth consent, asked for in the agent's place; afterwards the gateway begins anew, with the tokens.
+# An MCP server's OAuth consent, asked for in the agent's place; afterwards the gateway is restarted, with the tokens.
 #
 #   guest-mcp-login.sh NAME SECONDS WAIT [force]
 #
-# NAME: of the server; SECONDS: when to give up; WAIT: seconds that the gateway may take to come up again. Prints the
-# JSON lines of mcp-login.py, before them {"here": folder of this script} and what runs Python as the agent does; through
-# both, whoever started this reaches the agent's place while it runs: sh HERE/guest-call.sh rt_exec PYTHON -c ...
+# NAME: of the server; SECONDS: when to give up; WAIT: seconds that the gateway may take to come up again. Prints `ready`
+# once mcp-login.py can be spoken to through /run/proxhermes.login, and its lines, each after `login: `: whoever has the
+# agent's rights can write there what he likes, and nothing else.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
 cd "$(dirname "$0")"
@@ -19,10 +19,26 @@ cd "$(dirname "$0")"
 name=$1 seconds=$2 wait=$3
 shift 3
 
-printf '{"here": "%s"}\n' "$here"
-rt_exec "$python" -c "$(cat mcp-login.py)" "$name" "$inner_home" "$seconds" "$@" </dev/null | tee told
+inbox=/run/proxhermes.login
+rm -f "$inbox"
+trap 'rm -f "$inbox"' EXIT
+trap 'exit 143' HUP INT TERM
+mkfifo -m 0600 "$inbox"
+# This shell alone holds the end that is written to: should it die, the login hears that.
+exec 3<>"$inbox"
+exec 4<"$inbox"
+echo ready
+(
+  exec <&4 3>&- 4<&-
+  rt_exec "$python" -I -S -c "$(cat mcp-login.py)" "${python%/*}/hermes" "$name" "$inner_home" "$seconds" "$@"
+) | (
+  exec 3>&- 4<&-
+  dd bs=4096 count=4096 status=none | sed -u 's/^/login: /' | tee told
+)
 # Only a new login is news to the gateway, which asks for its MCP servers when it starts.
-if grep -q '"done": true' told && ! grep -q '"known": true' told; then
-  begin_anew restart
-  sh ./guest-wait.sh "$wait"
-fi
+case $(tail -n 1 told) in
+  *'"done": true'*'"known": false'*)
+    begin_anew restart
+    sh ./guest-wait.sh "$wait"
+    ;;
+esac

@@ -1,16 +1,21 @@
 """Runs `hermes mcp login NAME` on a terminal of its own, in the agent's place, and tells how it goes.
 
-Usage: mcp-login.py NAME HOME SECONDS [force]    HOME: HERMES_HOME; SECONDS: when to give up.
-Prints JSON objects, a line each: {"pid": …}, {"url": …} (where the browser goes), {"said": …} (Hermes' own words), and
-at the end {"done": true|false, "why": …, "known": true if there was a login already}.
+Usage: mcp-login.py HERMES NAME HOME SECONDS [force]
+HERMES: the command; HOME: HERMES_HOME; SECONDS: when to give up.
+Standard input: a line that begins with `/` is what the owner's browser asks of Hermes' loopback address, and goes
+there; any other line, and the end, are a stop.
+Prints JSON objects, a line each: {"url": …} (where the browser goes), {"said": …} (Hermes' own words), and at the end
+{"done": true|false, "why": …, "known": true if there was a login already}.
 
-Hermes 0.19 asks for a consent only on a terminal, removes the tokens that it has before it asks for new ones, breaks
-off when the server's `connect_timeout` is over (60 s, which is little for a person), and ends with 0 in any case: so it
-gets a terminal and a longer time, and what was removed is put back unless new ones came.
+Runs as `python -I -S -c`: the standard library alone, no module of the agent's and none of its workspace.
+
+Hermes removes the tokens that it has before it asks for new ones, and ends with 0 in any case; 0.19 asks for a consent
+on a terminal only. So it gets a terminal, and what was removed is put back unless new ones came.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import os
@@ -20,15 +25,20 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import parse_qs, urlsplit
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ADDRESS = re.compile(r"^\s*(https?://\S+[?&]response_type=code\S*)\s*$")
 WORDS = re.compile(r"^\s*[✓✗⚠]\s*(.+?)\s*$")
+SHORT, LONG = 300, 65536
+"""Characters of what is told, and bytes of what is read at a time."""
+TRIAL_S, REACH_S, END_S = 90, 20, 5
 
 
 class Stopped(Exception):
@@ -38,6 +48,45 @@ class Stopped(Exception):
 def tell(**said: object) -> None:
     sys.stdout.write(json.dumps(said) + "\n")
     sys.stdout.flush()
+
+
+class Browser:
+    """The owner's: what it brings comes on standard input, for it holds the code."""
+
+    port = 0
+
+    def expect(self, address: str) -> None:
+        """It was sent to `address`, which says where it comes back to."""
+        back = parse_qs(urlsplit(address).query).get("redirect_uri", [""])[0]
+        self.port = urlsplit(back).port or 80
+
+    def follow(self) -> None:
+        """Hand over what comes, until there is a stop."""
+        while (line := sys.stdin.readline(LONG)).startswith("/"):
+            self.deliver(line.strip())
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, signal.SIGTERM)
+
+    def deliver(self, target: str) -> None:
+        """Hermes tells the address a moment before it listens there."""
+        ends = time.monotonic() + REACH_S
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REACH_S)
+            try:
+                connection.request("GET", target)
+                connection.getresponse().read(LONG)
+                return
+            except ConnectionRefusedError:
+                if time.monotonic() > ends:
+                    tell(said="nobody took what the browser brought")
+                    return
+                time.sleep(0.1)
+            except (OSError, http.client.HTTPException) as error:
+                tell(said=f"what the browser brought was not taken: {type(error).__name__}")
+                return
+            finally:
+                connection.close()
 
 
 def state_files(home: str, name: str) -> list[Path]:
@@ -58,26 +107,25 @@ def put_back(files: dict[Path, bytes | None]) -> None:
 def patient(name: str, seconds: float, folder: Path) -> dict[str, str]:
     """The environment in which Hermes waits `seconds` for the server, by its managed scope, which `folder` becomes.
 
-    Keys of that scope go before config.yaml's, for whoever has this environment: nothing is written for good.
+    0.19 breaks off after the server's `connect_timeout`, 60 s by default, which is little for a person; 0.22 does not
+    (hermes_cli/mcp_config.py). A scope that is there already stays, and with it its time. The file is YAML, as JSON is.
     """
-    import yaml  # the agent's Python has it
-
+    environment = {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
     present = Path(os.environ.get("HERMES_MANAGED_DIR", "").strip() or "/etc/hermes")
-    scope, variables = present / "config.yaml", present / ".env"
-    config = yaml.safe_load(scope.read_text()) if scope.exists() else None
-    config = config if isinstance(config, dict) else {}
-    config.setdefault("mcp_servers", {}).setdefault(name, {})["connect_timeout"] = math.ceil(seconds) + 15
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    if variables.exists():
-        (folder / ".env").symlink_to(variables)
-    return {**os.environ, "HERMES_MANAGED_DIR": str(folder), "NO_COLOR": "1", "TERM": "dumb"}
+    if (present / "config.yaml").exists():
+        return environment
+    scope = {"mcp_servers": {name: {"connect_timeout": math.ceil(seconds) + 15}}}
+    (folder / "config.yaml").write_text(json.dumps(scope))
+    if (present / ".env").exists():
+        (folder / ".env").symlink_to(present / ".env")
+    return environment | {"HERMES_MANAGED_DIR": str(folder)}
 
 
-def lines(name: str, deadline: float, environment: dict[str, str]) -> Generator[str, None, None]:
-    """What `hermes mcp login` prints, line by line, until it ends. Raises TimeoutError."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe("hermes", ["hermes", "mcp", "login", name], environment)  # noqa: S606 - no shell is needed
+def lines(argv: list[str], deadline: float, environment: dict[str, str]) -> Generator[str, None, None]:
+    """What a command prints on its terminal, line by line, until it ends. Raises TimeoutError."""
+    terminal, inner = pty.openpty()
+    process = subprocess.Popen(argv, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True)
+    os.close(inner)
     text = ""
     try:
         while True:
@@ -87,78 +135,86 @@ def lines(name: str, deadline: float, environment: dict[str, str]) -> Generator[
             if not select.select([terminal], [], [], left)[0]:
                 continue
             try:
-                chunk = os.read(terminal, 65536)
+                chunk = os.read(terminal, LONG)
             except OSError:  # how a terminal tells that nobody is at its other end
                 chunk = b""
             if not chunk:
                 break
             *whole, text = (text + chunk.decode(errors="replace")).split("\n")
             yield from (ESCAPE.sub("", line).rstrip("\r") for line in whole)
+            text = text[-LONG:]
         yield ESCAPE.sub("", text)
     finally:
-        end(pid)
+        end(process)
         os.close(terminal)
 
 
-def end(pid: int) -> None:
-    """End the process if it still runs, insisting after five seconds."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + 5
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() > deadline:
-                break
-            os.kill(pid, number)
-            time.sleep(0.05)
-        else:
-            return
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End it if it still runs, insisting after a while."""
+    process.terminate()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def works(name: str) -> bool:
+def works(hermes: str, name: str) -> bool:
     """Whether the server takes the tokens that are there; without a terminal Hermes asks nobody."""
     done = subprocess.run(
-        ["hermes", "mcp", "test", name],
+        [hermes, "mcp", "test", name],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        errors="replace",
+        timeout=TRIAL_S,
         check=False,
     )
     return "✓ Connected" in ESCAPE.sub("", done.stdout)
 
 
-def login(name: str, home: str, seconds: float, force: bool) -> tuple[bool, str, bool]:
+def login(hermes: str, name: str, home: str, seconds: float, force: bool, browser: Browser) -> tuple[bool, str, bool]:
     """Whether there is a login now, why (not), and whether it was there before."""
     files = state_files(home, name)
+    done, why = False, "it was interrupted"
+    try:
+        if files[0].exists() and not force and works(hermes, name):
+            return True, "the server takes the tokens that are there", True
+    except subprocess.TimeoutExpired:
+        return False, f"`hermes mcp test` did not end within {TRIAL_S} s", False
+    except Stopped:
+        return False, "stopped as asked", False
     before = {path: path.read_bytes() if path.exists() else None for path in files}
     try:
-        if files[0].exists() and not force and works(name):
-            return True, "the server takes the tokens that are there", True
         with TemporaryDirectory() as folder:
-            environment = patient(name, seconds, Path(folder))
-            done, why = attempt(name, time.monotonic() + seconds, environment)
+            argv = [hermes, "mcp", "login", name]
+            said = lines(argv, time.monotonic() + seconds, patient(name, seconds, Path(folder)))
+            done, why = attempt(said, browser)
     except TimeoutError:
-        done, why = False, f"nobody consented within {seconds:g} s"
+        why = f"nobody consented within {seconds:g} s"
     except Stopped:
-        done, why = False, "stopped as asked"
-    if not (done and files[0].exists()):
+        why = "stopped as asked"
+    finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        put_back(before)
-        return False, why, False
-    return True, why, False
+        done = done and files[0].exists()
+        if not done:
+            put_back(before)
+    return done, why, False
 
 
-def attempt(name: str, deadline: float, environment: dict[str, str]) -> tuple[bool, str]:
+def attempt(output: Generator[str, None, None], browser: Browser) -> tuple[bool, str]:
     """Whether Hermes says that the login succeeded, and its last words. Raises TimeoutError, Stopped."""
     why, asked = "Hermes said nothing", False
-    with closing(lines(name, deadline, environment)) as said:
+    with closing(output) as said:
         for line in said:
             if found := ADDRESS.match(line):
                 if asked:  # it does not take a refusal for an answer, and asks three times more
                     return False, "the consent was not given, or not taken"
                 asked = True
+                browser.expect(found[1])
                 tell(url=found[1])
             elif found := WORDS.match(line):
-                why = found[1]
+                why = found[1][:SHORT]
                 tell(said=why)
     return why.startswith("Authenticated"), why
 
@@ -167,8 +223,14 @@ def stop(_number: int, _frame: object) -> None:
     raise Stopped
 
 
-if __name__ == "__main__":
+def main(hermes: str, name: str, home: str, seconds: str, *force: str) -> None:
     signal.signal(signal.SIGTERM, stop)
-    tell(pid=os.getpid())
-    done, why, known = login(sys.argv[1], sys.argv[2], float(sys.argv[3]), "force" in sys.argv[4:])
+    browser = Browser()
+    threading.Thread(target=browser.follow, daemon=True).start()
+    done, why, known = login(hermes, name, home, float(seconds), bool(force), browser)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tell(done=done, why=why, known=known)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

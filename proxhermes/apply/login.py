@@ -2,6 +2,9 @@
 
 Hermes waits for the browser on its own loopback address. The browser is here, so what it brings to that address on
 this machine is handed over in the agent's place, through the doors that are there already.
+
+What the login tells, the agent can tell in its place: it is read as something to show, never as a path, a command, an
+argument or a page for the browser.
 """
 
 from __future__ import annotations
@@ -12,14 +15,13 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes.apply.guest import GATEWAY_S
 from proxhermes.apply.telling import tell
 from proxhermes.errors import CommandFailed, Interrupted, ProxhermesError
 from proxhermes.facts.frame import frame
-from proxhermes.hermes import layout, oauth
+from proxhermes.hermes import oauth
 from proxhermes.plan.model import Door
 from proxhermes.transport.command import CommandResult
 from proxhermes.transport.pct import exec_
@@ -34,27 +36,21 @@ if TYPE_CHECKING:
 CONSENT_S: Final = 300
 """How long Hermes waits for the browser (0.19: tools/mcp_oauth.py)."""
 _START_S: Final = 60
-_RELAY_S: Final = 40.0
+_HAND_OVER_S: Final = 40.0
 _LISTEN_S: Final = 0.2
 """How soon Ctrl-C is noticed."""
 _ENTRY: Final = "guest-mcp-login.sh"
-
-# Run by the agent's Python in its place: what the browser asked for comes on standard input, for it holds the code.
-# Hermes tells the address a moment before it listens there.
-_RELAY: Final = """\
-import sys, time, urllib.error, urllib.request
-target, ends = sys.stdin.read().strip(), time.monotonic() + 20
-ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-while True:
-    try:
-        print(ask(f"http://127.0.0.1:{sys.argv[1]}{target}", timeout=20).read().decode())
-        break
-    except urllib.error.URLError as error:
-        if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > ends:
-            sys.exit(f"failed: {error}")
-        time.sleep(0.1)
-"""
-_STOP: Final = "import os, signal, sys; os.kill(int(sys.argv[1]), signal.SIGTERM)"
+_PROGRAM: Final = "mcp-login.py"
+_READY: Final = "ready"
+"""The guest's root says that the login can be spoken to."""
+_LOGIN: Final = "login: "
+"""Begins a line of the login's own."""
+_LONGEST: Final = 16384
+"""Characters of such a line."""
+_SHOWN: Final = 300
+_INBOX: Final = "/run/proxhermes.login"
+_HAND_OVER: Final = ("timeout", "10", "dd", f"of={_INBOX}", "conv=nocreat,notrunc", "status=none")
+_PAGE: Final = "<!doctype html><title>proxhermes</title><p>{}. You can close this page: the terminal says how it ends."
 
 _Told = str | CommandResult | BaseException
 """From the login: a line, its result, or why there is none."""
@@ -102,7 +98,7 @@ def _work(agent: Agent, name: str, doors: Doors, told: queue.Queue[_Told], secon
     limit = seconds + _START_S + GATEWAY_S
     doing = f"logging CT {agent.vmid} in to {name}"
     try:
-        bundle = {**frame(agent, _ENTRY, "guest-wait.sh"), "mcp-login.py": (script("mcp-login.py"), 0o600)}
+        bundle = {**frame(agent, _ENTRY, "guest-wait.sh"), _PROGRAM: (script(_PROGRAM), 0o600)}
         args = [name, str(seconds), str(GATEWAY_S), *(["force"] if force else [])]
         guest = doors.guest(agent.vmid)
         told.put(guest.run(bundle, _ENTRY, args, timeout=limit, check=False, doing=doing, on_line=told.put))
@@ -119,8 +115,8 @@ class _Consent:
         self._doors = doors
         self._events = events
         self._show = show
-        self._here = ""  # the scripts' folder in the guest
-        self._pid = 0  # of the login, as the agent sees it
+        self._ready = False
+        self._asked = False
         self._end: Mapping[str, Any] = {}
         self._refusal: str | None = None
         self._callback: Callback | None = None
@@ -129,7 +125,7 @@ class _Consent:
         """Follow the login to its end; Ctrl-C has it end early. Raises what ended it from this side."""
         stopped = False
         while True:
-            if self._events.stopping and not stopped and self._pid:
+            if self._events.stopping and not stopped and self._ready:
                 stopped = True
                 self.stop()
             try:
@@ -143,53 +139,57 @@ class _Consent:
             self._hear(said)
 
     def _hear(self, line: str) -> None:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            if not line.startswith(("gateway.", "file.")):  # facts are not for the eye
-                tell(line, Door.GUEST, self._events)
-            return
-        self._here, self._pid = message.get("here", self._here), message.get("pid", self._pid)
-        if "said" in message:
-            self._events.line(message["said"])
-        if "done" in message:
+        if line == _READY:
+            self._ready = True
+        elif line.startswith(_LOGIN):
+            self._understand(_message(line.removeprefix(_LOGIN)))
+        elif not line.startswith(("gateway.", "file.")):  # facts are not for the eye
+            tell(line, Door.GUEST, self._events)
+
+    def _understand(self, message: Mapping[str, Any]) -> None:
+        if said := _words(message, "said"):
+            self._events.line(said)
+        if isinstance(message.get("done"), bool):
             self._end = message
-        if "url" in message:
-            self._ask(message["url"])
+        if isinstance(url := message.get("url"), str) and not self._asked:
+            self._asked = True
+            self._ask(url)
 
     def _ask(self, url: str) -> None:
         """Open the door for the answer, then show the address."""
         from proxhermes.transport.callback import Callback
 
-        wanted = oauth.read(url)
+        try:
+            wanted = oauth.read(url)
+        except ValueError as error:
+            raise ProxhermesError(f"Hermes gave an address that is no place to consent: {error}") from None
         if wanted.port is not None:
-            deliver = partial(self._deliver, wanted.port)
-            self.close()
-            self._callback = Callback(wanted.port, wanted.answers, deliver)
-        self._show(url)
+            self._callback = Callback(wanted.port, wanted.answers, self._deliver)
+        self._show(wanted.url)
 
-    def _deliver(self, port: int, target: str) -> str:
+    def _deliver(self, target: str) -> str:
         """Hand the browser's answer to Hermes; the page that it shows."""
         self._refusal = oauth.refusal(target)
-        return self._inside((_RELAY, str(port)), target.encode(), check=True).stdout
+        self._hand_over(target, check=True)
+        return _PAGE.format("The consent was refused" if self._refusal else "The consent was handed to the agent")
 
     def stop(self) -> None:
         """Have a login that is still at work end, and put back what it has removed."""
-        if self._pid and not self._end:
-            self._inside((_STOP, str(self._pid)), None, check=False)
+        if self._ready and not self._end:
+            self._hand_over("stop", check=False)
 
-    def _inside(self, words: tuple[str, str], stdin: bytes | None, *, check: bool) -> CommandResult:
-        """Run Python in the agent's place, beside the login: through its scripts, for it holds the guest's lock."""
-        argv = ("sh", f"{self._here}/guest-call.sh", "rt_exec", layout.python(self._agent), "-c", *words)
+    def _hand_over(self, line: str, *, check: bool) -> None:
+        """Give the login a line on its standard input, as the container's root."""
         doing = f"reaching the login in CT {self._agent.vmid}"
-        return self._doors.ssh.run(exec_(self._agent.vmid, argv, stdin), timeout=_RELAY_S, check=check, doing=doing)
+        command = exec_(self._agent.vmid, _HAND_OVER, f"{line}\n".encode())
+        self._doors.ssh.run(command, timeout=_HAND_OVER_S, check=check, doing=doing)
 
     def outcome(self, result: CommandResult) -> Login:
         """What it came to. Raises as `login` does."""
         doing = f"logging CT {self._agent.vmid} in to {self._name}"
-        why = self._end.get("why", "")
+        why = _words(self._end, "why") or "it did not say why"
         if self._end.get("done") and result.ok:
-            return Login(bool(self._end.get("known")), why)
+            return Login(self._end.get("known") is True, why)
         if self._end.get("done"):
             raise CommandFailed(
                 f"{doing}: there is a login now, but the gateway did not come up again with it",
@@ -212,3 +212,18 @@ class _Consent:
         """Close the door for the answer."""
         if self._callback is not None:
             self._callback.close()
+
+
+def _message(text: str) -> Mapping[str, Any]:
+    """The JSON object that is in a line of the login's; an empty one for anything else."""
+    try:
+        message = json.loads(text) if len(text) <= _LONGEST else None
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _words(message: Mapping[str, Any], key: str) -> str:
+    """A text of the login's, on one line."""
+    found = message.get(key)
+    return " ".join(found.split())[:_SHOWN] if isinstance(found, str) else ""

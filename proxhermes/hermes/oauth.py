@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_PORTS: Final = range(1024, 65536)
+_LONGEST: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,22 @@ def refusal(target: str) -> str | None:
 
 
 def read(url: str) -> Authorization:
-    """What Hermes' authorization address says of the way back. Raises ValueError if it says nothing."""
-    query = parse_qs(urlsplit(url).query)
+    """What Hermes' authorization address says of the way back.
+
+    Whoever gave it may be the agent itself: raises ValueError, which does not repeat it, unless it is an address for a
+    browser, all of it visible, with a way back to no port below 1024 of this machine.
+    """
+    if len(url) > _LONGEST or not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("it is too long, or not all of it can be seen")
+    whole = urlsplit(url)
+    if whole.scheme not in ("http", "https") or not whole.hostname or "@" in whole.netloc:
+        raise ValueError("it is not of the web")
+    query = parse_qs(whole.query)
     back = urlsplit(query.get("redirect_uri", [""])[0])
     if not back.hostname:
-        raise ValueError("the address names no place to come back to")
+        raise ValueError("it names no place to come back to")
     local = back.scheme == "http" and back.hostname in _LOOPBACK
-    return Authorization(url, (back.port or 80) if local else None, back.path or "/", query.get("state", [""])[0])
+    port = (back.port or 80) if local else None
+    if port is not None and port not in _PORTS:
+        raise ValueError(f"it comes back to port {port} of this machine")
+    return Authorization(url, port, back.path or "/", query.get("state", [""])[0])

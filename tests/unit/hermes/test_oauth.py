@@ -19,8 +19,7 @@ def address(back: str, state: str = "s1") -> str:
     [
         ("http://127.0.0.1:40123/callback", 40123, "/callback"),
         ("http://localhost:8080/callback", 8080, "/callback"),
-        ("http://[::1]:9/", 9, "/"),
-        ("http://127.0.0.1", 80, "/"),
+        ("http://[::1]:1024/", 1024, "/"),
         ("https://proxy.example.com/callback", None, "/callback"),
         ("http://10.0.0.1:80/callback", None, "/callback"),
     ],
@@ -56,3 +55,27 @@ def test_what_comes_in_the_place_of_a_code() -> None:
 def test_an_address_without_a_way_back() -> None:
     with pytest.raises(ValueError, match="no place"):
         oauth.read("https://login.example.com/authorize?response_type=code")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        address("http://127.0.0.1:22/callback"),
+        address("http://127.0.0.1/callback"),
+        address("http://127.0.0.1:99999/callback"),
+        address("http://127.0.0.1:4000/callback").replace("https://", "ftp://"),
+        address("http://127.0.0.1:4000/callback").replace("https://", "javascript://"),
+        address("http://127.0.0.1:4000/callback").replace("//", "//login.bank.example@", 1),
+        address("http://127.0.0.1:4000/callback") + "\x1b]0;title\x07",
+        address("http://127.0.0.1:4000/callback") + "&x=\u202egnp.exe",
+        address("http://127.0.0.1:4000/callback") + "&x= y",
+        address("http://127.0.0.1:4000/callback") + "&x=" + "y" * 10_000,
+        "https://[login/?redirect_uri=http://127.0.0.1:4000/",
+        "https://?redirect_uri=http://127.0.0.1:4000/",
+        "",
+    ],
+)
+def test_what_no_browser_is_sent_to(url: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        oauth.read(url)
+    assert "\x1b" not in str(caught.value)

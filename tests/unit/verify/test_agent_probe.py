@@ -1,4 +1,4 @@
-"""The program that asks in the agent's place, run as it is there: `python -I -S -c`, beside what the agent has prepared."""
+"""The program that asks in the agent's place, run as it is there, beside what the agent has laid out for it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ class Web:
     port: int = 0
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Who hears no more than it wants hangs up."""
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[dict[str, Any]], Web]]:
     servers: list[ThreadingHTTPServer] = []
@@ -69,8 +76,7 @@ def serve() -> Iterator[Callable[[dict[str, Any]], Web]]:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), Handler)
         servers.append(server)
         web.port = server.server_port
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -219,7 +225,8 @@ def test_nothing_of_the_agents_is_imported(home: Path, serve: Callable[..., Web]
         (folder / "evil.pth").write_text("import json\n")
     found = look(
         home, serve(GATEWAY).port, serve(LITELLM).port, cwd=folders[0],
-        HOME=str(tmp_path), PYTHONPATH=str(folders[2]), PYTHONSTARTUP=str(folders[2] / "json.py"), PYTHONUSERBASE=str(tmp_path / ".local"),
+        HOME=str(tmp_path), PYTHONPATH=str(folders[2]), PYTHONSTARTUP=str(folders[2] / "json.py"),
+        PYTHONUSERBASE=str(tmp_path / ".local"),
     )  # fmt: skip
     assert found.litellm.keyed == 200
 
