@@ -301,7 +301,7 @@ def by_dotenv(text: str) -> dict[str, str | None]:
     return dict(dotenv.dotenv_values(stream=io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")))
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,8}", fullmatch=True), TEXT, max_size=5), TEXT)
+@given(st.dictionaries(st.sampled_from(["A", "B_1", "_C", KEY_VARIABLE, API_KEY]), TEXT, max_size=5), TEXT)
 def test_it_reads_our_lines_as_python_dotenv_does(wanted: dict[str, str], before: str) -> None:
     written = "".join(env.assignment(key, value) for key, value in wanted.items())
     assert MODULE.variables(written) == by_dotenv(written) == wanted
