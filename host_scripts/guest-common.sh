@@ -54,6 +54,12 @@ place() {
 # same SOURCE TARGET MODE: likewise, unless it is there.
 same() { cmp -s "$1" "$2" || place "$1" "$2" "$3"; }
 
+# ours FILE: whether there is no such file, or proxhermes wrote it.
+ours() {
+  if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
+  [ -f "$1" ] && [ ! -L "$1" ] && grep -qsF 'Written by proxhermes' "$1"
+}
+
 # asked_in PID PORT: the gateway's own answer, in the network of that process.
 asked_in() { nsenter -t "$1" -n curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$2/health" || true; }
 

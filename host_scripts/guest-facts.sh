@@ -140,6 +140,7 @@ files() {
   file containers /etc/containers/containers.conf.d/50-proxhermes.conf
   file registries /etc/containers/registries.conf.d/50-proxhermes.conf
   file restart /etc/systemd/system/podman-restart.service.d/50-proxhermes.conf
+  for name in hermes hermes-agent hermes-acp; do file "command-$name" "/usr/local/bin/$name"; done
   file runtime "$project/.proxhermes-runtime"
   file compose "$project/compose.yaml"
   file pending "$project/.proxhermes-pending"

@@ -88,6 +88,21 @@ hand() {
     \( -gid "${old#*:}" -execdir chown -h "$uid:$gid" {} + -o -execdir chown -h "$uid" {} + \)
 }
 
+# The agent's commands on everybody's PATH; what somebody else put there stays.
+commands() {
+  for command in hermes hermes-agent hermes-acp; do
+    command=/usr/local/bin/$command
+    ours "$command" || continue
+    if [ "$add_to_path" = yes ] && [ -f command ]; then
+      mkdir -p "${command%/*}"
+      same "$here/command" "$command" 0755
+    elif [ "$add_to_path" = no ] && [ -e "$command" ]; then
+      rm "$command"
+      echo "changed: $command: removed"
+    fi
+  done
+}
+
 if [ "$action" = prepare ]; then
   rt_prepare
   exit
@@ -108,6 +123,7 @@ if [ -f runtime ] && ! cmp -s runtime "$project/.proxhermes-runtime"; then
 fi
 if [ -f manifest ]; then sh ./guest-files.sh; fi # ends with its own code where a file is not what had been read
 rt_files
+commands
 if [ "$action" != none ]; then
   begin_anew "$action"
   sh ./guest-wait.sh "$@"

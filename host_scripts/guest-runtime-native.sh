@@ -4,17 +4,9 @@
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 
 unit_file=/etc/systemd/system/$unit
-command_file=/usr/local/bin/hermes
-mark='Written by proxhermes'
 gecos='Hermes Agent by proxhermes'
 
 rt_show() { systemctl show "$unit" --property "$1" --value 2>/dev/null || true; }
-
-# Whether there is no such file, or proxhermes wrote it.
-rt_ours() {
-  if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
-  [ -f "$1" ] && [ ! -L "$1" ] && grep -qsF "$mark" "$1"
-}
 
 # What there is of the wanted user and group, by their numbers and by their names.
 rt_look_for_user() {
@@ -67,9 +59,7 @@ rt_user() {
 
 rt_prepare() {
   rt_check_user
-  rt_ours "$unit_file" || fail "$unit_file is there already, and proxhermes did not write it"
-  [ "$add_to_path" = no ] || rt_ours "$command_file" ||
-    fail "$command_file is there already, and proxhermes did not write it; move it away, or set runtime.add_to_path: false"
+  ours "$unit_file" || fail "$unit_file is there already, and proxhermes did not write it"
   package_build
 }
 
@@ -77,19 +67,6 @@ rt_files() {
   rt_user
   if [ -f "$here/as-agent" ]; then place "$here/as-agent" "$project/as-agent" 0755; fi
   if [ -f "$here/unit" ]; then place "$here/unit" "$unit_file" 0644; fi
-  if [ "$add_to_path" = no ]; then
-    rt_forget_command
-  elif [ -f "$here/command" ]; then
-    mkdir -p "${command_file%/*}"
-    place "$here/command" "$command_file" 0755
-  fi
-}
-
-rt_forget_command() {
-  if [ -e "$command_file" ] && rt_ours "$command_file"; then
-    rm "$command_file"
-    echo "changed: $command_file: removed"
-  fi
 }
 
 rt_start() {
@@ -118,14 +95,13 @@ rt_stop() {
 
 rt_retire() {
   rt_stop
-  if [ -f "$unit_file" ] && rt_ours "$unit_file"; then
+  if [ -f "$unit_file" ] && ours "$unit_file"; then
     systemctl disable --quiet "$unit" 2>/dev/null || true
     rm "$unit_file"
     systemctl daemon-reload
     systemctl reset-failed "$unit" 2>/dev/null || true
     echo "changed: $unit: removed"
   fi
-  rt_forget_command
 }
 
 rt_status() {
@@ -154,7 +130,6 @@ rt_words() {
 rt_facts() {
   file unit "$unit_file"
   file as-agent "$project/as-agent"
-  file command "$command_file"
   fact service.enabled "$(systemctl is-enabled "$unit" 2>/dev/null || true)"
   fact service.stale "$(rt_show NeedDaemonReload)"
   fact service.user "$(id -u "$user" 2>/dev/null || true)"

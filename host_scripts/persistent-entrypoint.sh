@@ -179,33 +179,36 @@ node_packages() {
   rm -rf "$kept/npm.tgz" "$to.new"
 }
 
-# A Python environment of the agent's own, with pip and uv. It is in the agent's home, which outlives the layer: one
-# that was made from another Python is laid aside, and taken up again with that one.
+# A Python environment of the agent's own, with pip and uv, made from the Python that the inventory names, or the image's.
+# It is in the agent's home, which outlives the layer: one that was made from another Python is laid aside, and taken up
+# again with that one.
 python_environment() {
   if [ -f "$folder/pip.conf" ] && [ ! -e /etc/pip.conf ]; then cp "$folder/pip.conf" /etc/pip.conf || return 1; fi
   # shellcheck disable=SC2016
   (become sh -c '
     cd "$HOME" || exit 1
+    python=$(PATH=/usr/bin:/bin:/usr/local/bin && command -v "$1") || { echo "there is no $1 in this image"; exit 1; }
     is=$(sed -n "s/^version *= *\([0-9]*\.[0-9]*\).*/\1/p" .venv/pyvenv.cfg 2>/dev/null)
-    now=$(/usr/bin/python3 -c "import sys; print(\"%d.%d\" % sys.version_info[:2])") || exit 1
+    now=$("$python" -c "import sys; print(\"%d.%d\" % sys.version_info[:2])") || exit 1
     if [ -e .venv ] && [ "$is" != "$now" ]; then
       aside=.venv-${is:-unknown}
       while [ -e "$aside" ]; do aside=$aside.old; done
-      echo "proxhermes: ~/.venv is of Python ${is:-unknown}, and this image has $now: laid aside as ~/$aside"
+      echo "proxhermes: ~/.venv is of Python ${is:-unknown}, and the one that is meant is $now: laid aside as ~/$aside"
       mv .venv "$aside" || exit 1
     fi
     if [ ! -e .venv ] && [ -e ".venv-$now" ]; then
       echo "proxhermes: ~/.venv-$now is taken up again"
       mv ".venv-$now" .venv || exit 1
     fi
-    .venv/bin/python -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m venv .venv || exit 1
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv .venv || exit 1
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check --retries 2 --timeout 30 uv
-  ')
+  ' python_environment "$agent_venv_python")
 }
 
 # Whether all that is wanted was provisioned into this layer. What is wanted no longer stays there.
 provisioned() {
   [ -f "$kept/provisioned" ] || return 1
+  [ "$(cat "$kept/venv" 2>/dev/null || echo python3)" = "$agent_venv_python" ] || return 1
   there=" $(cat "$kept/provisioned") "
   # shellcheck disable=SC2086 # one word a package
   for package in 1 $agent_packages; do
@@ -226,6 +229,7 @@ provision() {
   say "provisioning, once: $agent_packages, npm, a Python environment, uv"
   if packages >"$kept/log" 2>&1 && surroundings && node_packages >>"$kept/log" 2>&1 && python_environment >>"$kept/log" 2>&1; then
     grep '^proxhermes: ' "$kept/log" >&2
+    echo "$agent_venv_python" >"$kept/venv"
     echo "1 $agent_packages" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
     rm -f "$kept/failed"
     apt clean

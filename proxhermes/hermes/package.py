@@ -159,9 +159,15 @@ def build_packages(agent: Agent) -> tuple[str, ...]:
     if isinstance(runtime, PersistentRuntime):
         init = ("catatonit",) if runtime.engine == "podman" else ()  # Docker's comes with it
         return ("ca-certificates", "curl", "patchelf", "python3-venv", *git, *init)
-    # git and ripgrep: what the agent's own tools call (its file search, its skills), as in the official image.
-    wanted = ("ca-certificates", "curl", "git", "python3-venv", "ripgrep", *runtime.extra_packages)
+    wanted = ("ca-certificates", "curl", "python3-venv", *tools(runtime), *runtime.extra_packages)
     return tuple(dict.fromkeys(wanted))
+
+
+def tools(runtime: InstalledRuntime) -> tuple[str, ...]:
+    """What the agent's own tools call (its file search, skills, voice), as in the official image: Debian's packages."""
+    return (
+        ("git", "ripgrep") if runtime.tools == "minimal" else ("git", "ripgrep", "ffmpeg", "nodejs", "openssh-client")
+    )
 
 
 def names(agent: Agent) -> dict[str, str]:

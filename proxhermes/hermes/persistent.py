@@ -11,7 +11,7 @@ import json
 import shlex
 from typing import Any, Final
 
-from proxhermes.hermes import layout, managed, podman
+from proxhermes.hermes import layout, managed, package, podman
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
 
@@ -20,11 +20,8 @@ SCHEMA: Final = 2
 LABEL: Final = "io.proxhermes.identity"
 ENVIRONMENT: Final = "layer-environment"
 """Name in the bundle of the file that the entrypoint reads."""
-TOOLS: Final = (
-    *("ca-certificates", "curl", "git", "nodejs", "procps"),
-    *("python3", "python3-venv", "ripgrep", "sudo"),
-)
-"""What is provisioned once into a layer, besides npm and uv: Debian's and Ubuntu's names."""
+TOOLS: Final = ("ca-certificates", "curl", "nodejs", "procps", "python3", "python3-venv", "sudo")
+"""What is provisioned once into each layer, besides npm and uv: Debian's and Ubuntu's names."""
 
 
 def persistent(agent: Agent) -> PersistentRuntime:
@@ -98,7 +95,8 @@ def environment(agent: Agent, api_port: int) -> str:
         "agent_api_port": str(api_port),
         "agent_health_timeout": str(runtime.healthcheck.timeout),
         "agent_allow_root": "yes" if runtime.allow_root else "no",
-        "agent_packages": " ".join(dict.fromkeys([*TOOLS, *runtime.extra_packages])),
+        "agent_packages": " ".join(dict.fromkeys([*TOOLS, *package.tools(runtime), *runtime.extra_packages])),
+        "agent_venv_python": runtime.venv_python,
         "agent_command": shlex.join(command(agent)),
     }
     exported = {

@@ -17,7 +17,6 @@ from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.runtime import NativeRuntime
 
 FOLDER: Final = "/etc/systemd/system"
-COMMAND: Final = "/usr/local/bin/hermes"
 AS_AGENT: Final = "as-agent"
 MARK: Final = "Written by proxhermes"
 RESTART_CODE: Final = 75
@@ -169,20 +168,12 @@ exec "$@"
 """
 
 
-def command(agent: Agent) -> str:
-    """`hermes` for every user's PATH."""
-    project = layout.of(agent).project
-    run = shlex.join([f"{project}/{AS_AGENT}", f"{project}/current/bin/hermes"])
-    return f'#!/bin/sh\n# {MARK}: the agent\'s own command, sharing its state with the service.\nexec {run} "$@"\n'
-
-
 def names(agent: Agent) -> dict[str, str]:
     """What the guest's scripts need to know of the service; nothing for another runtime."""
     runtime = agent.runtime
     if not isinstance(runtime, NativeRuntime):
         return {}
-    switches = {"create_user": runtime.create_user, "add_to_path": runtime.add_to_path}
-    return {"user": runtime.user, "group": runtime.group, **{k: "yes" if v else "no" for k, v in switches.items()}}
+    return {"user": runtime.user, "group": runtime.group, "create_user": "yes" if runtime.create_user else "no"}
 
 
 def native(agent: Agent) -> NativeRuntime:

@@ -69,6 +69,7 @@ def _mounts_of_one(vmid: str, agent: Tree, report: Report) -> None:
             report.add(other.tree.spot, f"{other.path!r} is mounted twice", "each host folder once")
     _own_folders(vmid, agent, report)
     _documents_can_be_written(agent, report)
+    _documents_are_read(agent, report)
 
 
 def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
@@ -88,6 +89,15 @@ def _own_folders(vmid: str, agent: Tree, report: Report) -> None:
         report.add(
             tree.spot, f"`runtime.state_dir` {state!r} and `hermes.data_dir` {data!r} overlap", "two folders apart"
         )
+
+
+def _documents_are_read(agent: Tree, report: Report) -> None:
+    """SOUL.md is who the agent is; Hermes looks for it in HERMES_HOME alone (0.19, 0.22: agent/prompt_builder.py)."""
+    documents = agent.at("hermes", "documents")
+    for path, tree in documents.children.items() if documents else ():
+        if path.rpartition("/")[2] == "SOUL.md":
+            where = "the agent reads it from HERMES_HOME alone, and never from its working directory"
+            report.warn(tree.key, where, "`hermes.home_files: {SOUL.md: …}`")
 
 
 def _documents_can_be_written(agent: Tree, report: Report) -> None:

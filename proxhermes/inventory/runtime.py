@@ -95,6 +95,14 @@ Extras = Annotated[tuple[Extra, ...], Field(strict=False)]
 Ref = Annotated[
     str, Matching(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "a tag, branch or commit", "as in `v0.19.0`, `main` or a commit")
 ]
+Interpreter = Annotated[
+    str,
+    Matching(
+        r"python[0-9.]*|(?:/[A-Za-z0-9._+-]+)+",
+        "a Python",
+        "its name, as in `python3.12`, or its path in the container",
+    ),
+]
 Size = Annotated[str, Matching(r"[1-9][0-9]*[kmg]b?", "a size", "as in `1g` or `512m`")]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 
@@ -140,6 +148,10 @@ class _Runtime(Model):
 
     type: str
     extra_args: Arguments = Field(default=(), description="Arguments for `hermes gateway run`.")
+    add_to_path: bool = Field(
+        default=True,
+        description="Put `hermes`, `hermes-agent` and `hermes-acp` on the Proxmox container's PATH, run as the agent.",
+    )
 
 
 class _Contained(_Runtime):
@@ -192,6 +204,10 @@ class _Installed(_Runtime):
         examples=[{"pypi": NEWEST_ON_PYPI}],
     )
     extras: Extras = Field(default=EXTRAS, description="Extras of the package (optional dependency groups).")
+    tools: Literal["full", "minimal"] = Field(
+        default="full",
+        description="On the agent's PATH: git and ripgrep, and with `full` ffmpeg, Node.js and an SSH client, too.",
+    )
     extra_packages: AptPackages = Field(default=(), description="Debian packages for the agent's PATH.")
     extra_python_packages: Requirements = Field(
         default=(), description="Python packages installed beside the agent's own code."
@@ -213,6 +229,11 @@ class PersistentRuntime(_Contained, _Installed):
 
     type: Literal["persistent"] = Field(description="A plain image with a layer that the agent may change.")
     image: Image = Field(default="debian:13", description="Plain image; the agent's code is mounted beside it.")
+    venv_python: Interpreter = Field(
+        default="python3",
+        description="Python of the image, or of `extra_packages`, that the agent's own `~/.venv` is made from.",
+        examples=["python3.12", "/opt/python/bin/python3"],
+    )
     allow_root: bool = Field(
         default=False, description="Run as root in an image that has neither setpriv nor su to drop the privileges."
     )
@@ -230,9 +251,6 @@ class NativeRuntime(_Installed):
     )
     restart_sec: Annotated[int, Field(ge=0, le=3600)] = Field(
         default=5, description="systemd's RestartSec=, in seconds."
-    )
-    add_to_path: bool = Field(
-        default=True, description="Put `hermes` on every user's PATH, sharing its state with the service."
     )
 
 

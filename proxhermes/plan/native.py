@@ -13,7 +13,7 @@ from proxhermes.plan.package import PackagePlan
 
 
 def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, package: PackagePlan) -> ServicePlan:
-    """What is different about the service. Raises Refused for a unit, a user or a command that are not ours."""
+    """What is different about the service. Raises Refused for a unit or a user that are not ours."""
     changes, files = [*package.changes], dict(package.files)
     changes += _user(agent, facts)
     for name, path, text, effect in _texts(agent):
@@ -21,7 +21,6 @@ def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, package: Packag
         changes += found
         if found:
             files[name] = text.encode()
-    changes += _command_gone(agent, facts)
     changes += _service(agent, facts, max(so_far, worst(changes)))
     return ServicePlan(tuple(changes), files, package.notes)
 
@@ -29,13 +28,10 @@ def plan_native(agent: Agent, facts: GuestFacts, so_far: Effect, package: Packag
 def _texts(agent: Agent) -> list[tuple[str, str, str, Effect]]:
     """The files that are wanted: name in the bundle, path, content, effect."""
     project = layout.of(agent).project
-    found = [
+    return [
         ("unit", f"{unit.FOLDER}/{layout.UNIT}", unit.render(agent), Effect.RECREATE_SERVICE),
         (unit.AS_AGENT, f"{project}/{unit.AS_AGENT}", unit.as_agent(agent), Effect.NONE),
     ]
-    if unit.native(agent).add_to_path:
-        found.append(("command", unit.COMMAND, unit.command(agent), Effect.NONE))
-    return found
 
 
 def _file(agent: Agent, facts: GuestFacts, name: str, path: str, text: str, effect: Effect) -> list[Change]:
@@ -63,7 +59,7 @@ def _ours(agent: Agent, file: File, path: str) -> str:
     if unit.MARK not in text:
         raise Refused(
             f"{path} is there already in CT {agent.vmid}, and proxhermes did not write it",
-            hint="look at it, and move it away" + ("" if path != unit.COMMAND else "; or runtime.add_to_path: false"),
+            hint="look at it, and move it away",
         )
     return text
 
@@ -80,13 +76,6 @@ def _settings(text: str) -> dict[str, str]:
             key = f"Environment {name}"
         found[key] = f"{found[key]} {value}" if key in found else value
     return found
-
-
-def _command_gone(agent: Agent, facts: GuestFacts) -> list[Change]:
-    file = facts.files.get("command")
-    if unit.native(agent).add_to_path or file is None or unit.MARK not in decoded(file.content or b"", unit.COMMAND):
-        return []
-    return [change(unit.COMMAND, "there", None, Effect.NONE)]
 
 
 def _user(agent: Agent, facts: GuestFacts) -> list[Change]:

@@ -1,9 +1,10 @@
-"""What the mock model answers: pure, from the conversation it is shown. It knows six moves and no more.
+"""What the mock model answers: pure, from the conversation it is shown. It knows seven moves and no more.
 
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
 - "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
 - "Call the tool NAME with {JSON}"  ->  that call, if the tool was offered, likewise
+- "Take N seconds."  ->  its answer comes that much later, whatever it is
 - "Quote the line with WORD"  ->  the first line of its instructions (the system's messages) that has the word
 - anything else  ->  pong
 """
@@ -14,7 +15,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _EXACTLY = re.compile(r"(?:reply|answer|respond)\s+with\s+exactly\W+([A-Za-z0-9_.\-]+)", re.IGNORECASE)
@@ -29,6 +30,7 @@ _RUN = re.compile(
     re.IGNORECASE,
 )
 _CALL = re.compile(r"\bcall\s+the\s+tool\s+[\"'`]?(?P<name>[A-Za-z0-9_.\-]+)[\"'`]?\s+with\s+(?=\{)", re.IGNORECASE)
+_TAKE = re.compile(r"\btake\s+(\d{1,3})\s+seconds\b", re.IGNORECASE)
 _QUOTE = re.compile(r"\bquote\s+the\s+line\s+with\s+[\"'`]?(?P<word>[A-Za-z0-9_-]+)", re.IGNORECASE)
 
 
@@ -42,10 +44,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model says: words, or a tool call."""
+    """What the model says: words, or a tool call; after so many seconds."""
 
     text: str = ""
     tool: ToolCall | None = None
+    seconds: int = 0
 
 
 def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Reply:
@@ -55,6 +58,16 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     :param tools: OpenAI tool definitions that the caller offers
     """
     prompt, later = _last_prompt(messages)
+    take = _TAKE.search(prompt)
+    return replace(_answer(messages, tools, prompt, later), seconds=int(take[1]) if take else 0)
+
+
+def _answer(
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    prompt: str,
+    later: Sequence[Mapping[str, Any]],
+) -> Reply:
     exactly = _EXACTLY.search(prompt)
     word = exactly[1].rstrip(".") if exactly else ""
     call = _wanted_call(prompt, {name(tool) for tool in tools})

@@ -36,7 +36,7 @@ BOT = {
 }
 _LONGEST_POLL = 50.0
 _WITHOUT_EFFECT = frozenset({
-    "answercallbackquery", "close", "deletemessage", "deletemycommands", "deletewebhook", "logout", "sendchataction",
+    "answercallbackquery", "close", "deletemessage", "deletemycommands", "logout", "sendchataction",
     "setmessagereaction", "setmycommands", "setmydescription", "setmyshortdescription",
 })  # fmt: skip
 """Methods that are accepted and do nothing here. Any other unknown one is refused, as Telegram refuses it."""
@@ -80,6 +80,11 @@ class Chats:
             while not self._updates and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
             return list(self._updates)
+
+    def forget(self) -> None:
+        """What waits for the bot is dropped."""
+        with self._changed:
+            self._updates.clear()
 
     def send(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The bot writes; returns the message as Telegram would. ValueError for an empty one."""
@@ -164,6 +169,7 @@ class _Handler(JsonHandler):
         methods: dict[str, Callable[[], object]] = {
             "getme": lambda: BOT,
             "getupdates": lambda: chats.poll(int(body.get("offset") or 0), float(body.get("timeout") or 0)),
+            "deletewebhook": lambda: _no_webhook(chats, body),
             "sendmessage": lambda: chats.send(body),
             "editmessagetext": lambda: chats.edit(body),
             "getwebhookinfo": lambda: {"url": "", "has_custom_certificate": False, "pending_update_count": 0},
@@ -192,6 +198,13 @@ class _Handler(JsonHandler):
             self.send_json(chats.state())
         else:
             self.send_json({"error": f"the mock's control knows no {what}"}, 404)
+
+
+def _no_webhook(chats: Chats, body: dict[str, Any]) -> bool:
+    """There is none here; who asks for it before the first poll may have what waits dropped."""
+    if str(body.get("drop_pending_updates")).lower() == "true":
+        chats.forget()
+    return True
 
 
 def main(arguments: list[str] | None = None) -> None:

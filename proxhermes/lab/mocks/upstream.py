@@ -131,6 +131,7 @@ class _Handler(JsonHandler):
             return
         reply = reply_to(request.get("messages") or [], request.get("tools") or [])
         self.server.journal.add(request, reply)
+        time.sleep(reply.seconds)
         if request.get("stream"):
             self._stream(chunks(request, reply))
         else:

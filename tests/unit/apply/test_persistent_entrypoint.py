@@ -17,7 +17,8 @@ def call(folder: Path, words: str, **environment: str) -> subprocess.CompletedPr
     text = ENTRYPOINT.read_text()
     start = text.index("\ncase ${1:-} in\n")
     (folder / "functions").write_text(f"{text[:start]}\nkept={folder}\n{words}\n")
-    own = {"agent_uid": str(os.getuid()), "agent_gid": str(os.getgid()), "HOME": str(folder), **environment}
+    own = {"agent_uid": str(os.getuid()), "agent_gid": str(os.getgid()), "HOME": str(folder)}
+    own |= {"agent_venv_python": "python3", **environment}
     (folder / "environment").write_text("".join(f"export {name}='{value}'\n" for name, value in own.items()))
     return subprocess.run(["sh", folder / "functions"], capture_output=True, text=True, timeout=30, check=False)
 
@@ -71,6 +72,37 @@ def test_an_environment_that_was_laid_aside_is_taken_up_again_and_none_is_thrown
     assert versions(tmp_path) == {".venv": f"{now}.9", ".venv-2.7": "2.7.0", ".venv-2.7.old": "2.7.1"}
     assert call(tmp_path, "python_environment").returncode == 0
     assert versions(tmp_path)[".venv"] == f"{now}.9"
+
+
+@pytest.mark.parametrize(
+    ("before", "named", "there"),
+    [
+        (None, "python3", True), ("python3", "python3", True), ("python3.12", "python3.12", True),
+        (None, "python3.12", False), ("python3.12", "python3", False),
+    ],
+)  # fmt: skip
+def test_another_python_for_the_environment_is_provisioned_again(
+    tmp_path: Path, before: str | None, named: str, there: bool
+) -> None:
+    (tmp_path / "provisioned").write_text("1 jq\n")
+    if before is not None:
+        (tmp_path / "venv").write_text(f"{before}\n")
+    done = call(tmp_path, "provisioned", agent_packages="jq", agent_venv_python=named)
+    assert (done.returncode == 0) is there
+
+
+def test_the_environment_is_made_from_the_python_that_is_named(tmp_path: Path) -> None:
+    python = tmp_path / "other-python"
+    python.write_text(
+        '#!/bin/sh\n[ "$1" = -c ] && { echo 3.99; exit; }\n[ "$1 $2" = "-m venv" ] && mkdir -p "$3/bin"\n'
+    )
+    python.chmod(0o755)
+    made(tmp_path, "3.98.1")
+    done = call(tmp_path, "python_environment", agent_venv_python=str(python))
+    assert "is of Python 3.98, and the one that is meant is 3.99: laid aside as ~/.venv-3.98" in done.stdout
+    assert (tmp_path / ".venv").is_dir() and versions(tmp_path) == {".venv-3.98": "3.98.1"}
+    missing = call(tmp_path, "python_environment", agent_venv_python="python2.99")
+    assert missing.returncode == 1 and "there is no python2.99 in this image" in missing.stdout
 
 
 def test_rights_go_on_after_what_fails(tmp_path: Path) -> None:

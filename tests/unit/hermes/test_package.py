@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxhermes.errors import Refused, UsageError
-from proxhermes.hermes import package
+from proxhermes.hermes import package, persistent
 from proxhermes.hermes.package import Recipe
 from proxhermes.inventory.models import Agent
 
@@ -122,3 +122,13 @@ def test_what_the_script_reads_is_what_was_said(subject: str, commit: str) -> No
     recipe = replace(PLAIN, source="git", subject=subject.replace("\0", ""), commit=commit.replace("\0", ""))
     found = dict(word.split("=", 1) for word in shlex.split(recipe.files[package.NAME].decode()))
     assert (found["package_subject"], found["package_commit"]) == (recipe.subject, recipe.commit)
+
+
+@pytest.mark.parametrize("kind", ["native", "persistent"])
+def test_the_agents_tools_are_those_of_the_official_image_unless_few_are_wanted(make_agent: Any, kind: str) -> None:
+    large = {"ffmpeg", "nodejs", "openssh-client"}
+    for tools, wanted in (("full", {"git", "ripgrep", *large}), ("minimal", {"git", "ripgrep"})):
+        agent = make_agent(runtime={"type": kind, "tools": tools})
+        assert set(package.tools(agent.runtime)) == wanted
+        packages = package.build_packages(agent) if kind == "native" else persistent.environment(agent, 8642).split()
+        assert wanted <= {each.strip("'") for each in packages}

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxhermes.hermes import compose, unit
+from proxhermes.hermes import commands, compose, unit
 from proxhermes.hermes.assignments import assignments
 from proxhermes.hermes.persistent import environment as rendered
 from proxhermes.inventory.models import Agent
@@ -143,7 +143,7 @@ def test_it_gets_the_time_to_end_that_it_gives_itself(make_agent: Any, drain: ob
     assert settings(agent)["TimeoutStopSec"] == [seconds]
 
 
-@pytest.mark.parametrize("render", [unit.as_agent, unit.command])
+@pytest.mark.parametrize("render", [unit.as_agent, commands.render])
 def test_the_scripts_are_clean(make_agent: Any, render: Any) -> None:
     text = render(native(make_agent))
     shellcheck = Path(sys.executable).with_name("shellcheck")
@@ -153,7 +153,7 @@ def test_the_scripts_are_clean(make_agent: Any, render: Any) -> None:
 
 def test_the_command_shares_its_state_with_the_service(make_agent: Any) -> None:
     agent = native(make_agent)
-    assert "exec /opt/hermes/as-agent /opt/hermes/current/bin/hermes" in unit.command(agent)
+    assert 'exec /opt/hermes/as-agent /opt/hermes/current/bin/"$name" "$@"' in commands.render(agent)
     for name, value in unit.environment(agent).items():
         assert unit.assignment(name, value) in unit.render(agent)
         assert f"export {name}=" in unit.as_agent(agent)

@@ -95,3 +95,16 @@ def test_a_folder_is_walked_in_order_without_what_tools_leave(tmp_path: Path) ->
         "folder/b/a.py",
         "folder/b/z.py",
     ]
+
+
+def test_a_soul_where_nobody_reads_it_is_told_with_its_place(read: Any, smallest: str) -> None:
+    text = smallest + "    hermes:\n      documents:\n        USER.md: u\n        SOUL.md: s\n        a/SOUL.md: t\n"
+    found = [each for each in read(text).warnings if "HERMES_HOME alone" in each.message]
+    assert [each.path for each in found] == [
+        "agents.118.hermes.documents.SOUL.md",
+        "agents.118.hermes.documents.a/SOUL.md",
+    ]
+    assert all("home_files" in each.allowed for each in found)
+    line = text.splitlines().index("        SOUL.md: s") + 1
+    assert found[0].line == line
+    assert not read(smallest + "    hermes: {home_files: {SOUL.md: s}}\n").warnings

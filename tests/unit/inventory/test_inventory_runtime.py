@@ -328,3 +328,14 @@ def test_a_node_that_would_kill_the_agent_at_its_work_is_named(
     found = [each for each in read(text).warnings if each.path == "agents.118.startup"]
     assert bool(found) == warned
     assert all("in the middle of its work" in each.message and "down=" in each.allowed for each in found)
+
+
+@pytest.mark.parametrize("named", ["python3", "python3.12", "/opt/python-3.14/bin/python3"])
+def test_the_python_of_the_agents_own_environment_can_be_named(read: Any, named: str) -> None:
+    assert read(agent(f"type: persistent, venv_python: {named}")).agents[118].runtime.venv_python == named
+
+
+@pytest.mark.parametrize("named", ["ruby", "python 3", "../python3", "/a;b", "$HOME/python3", "3.12"])
+def test_what_is_no_python_is_refused(read: Any, named: str) -> None:
+    [(path, _, allowed)] = told(read, f"type: persistent, venv_python: '{named}'")
+    assert path == "agents.118.runtime.venv_python" and "python3.12" in allowed

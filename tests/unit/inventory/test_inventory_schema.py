@@ -119,11 +119,12 @@ agents:
       restart: on-failure
       restart_sec: 3
       add_to_path: false
+      tools: minimal
   120:
     node: b
     hostname: three
     litellm: {model: m}
-    runtime: {type: persistent, image: "debian:13", allow_root: true, engine: podman,
+    runtime: {type: persistent, image: "debian:13", allow_root: true, engine: podman, venv_python: python3.12,
               package: {wheel: hermes_agent-0.19.0-py3-none-any.whl}}
   121:
     node: b

@@ -12,7 +12,7 @@ import pytest
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Place, Service
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import env, labels, layout, managed, modes, placement
+from proxhermes.hermes import commands, env, labels, layout, managed, modes, placement
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
@@ -52,7 +52,9 @@ def written(agent: Any, found: HermesPlan) -> dict[str, bytes]:
 
 def settled(agent: Any, **fields: Any) -> GuestFacts:
     """The guest after a run for this agent: what the plan wrote is there, and the gateway answers."""
-    facts = after(agent, plan(agent, GuestFacts(litellm=LITELLM)), GuestFacts())
+    command = File(0, 0, 0o755, "regular file", commands.render(agent).encode())
+    there = GuestFacts(files={f"command-{name}": command for name in commands.NAMES})
+    facts = after(agent, plan(agent, GuestFacts(litellm=LITELLM)), there)
     settled = replace(
         facts,
         container=CONTAINER,

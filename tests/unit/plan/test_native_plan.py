@@ -43,7 +43,6 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
     files = {
         "unit": file(unit.render(agent)),
         "as-agent": file(unit.as_agent(agent)),
-        "command": file(unit.command(agent)),
     }
     return GuestFacts("debian", "13", service=Service("running", facts | known), files=files)
 
@@ -64,7 +63,7 @@ def test_nothing_changes_where_all_is_as_wanted(make_agent: Any) -> None:
 def test_into_an_empty_guest_everything_goes(make_agent: Any) -> None:
     agent = native(make_agent)
     found = planned(agent, GuestFacts("debian", "13"), Effect.NONE)
-    assert {"unit", "as-agent", "command", package.NAME, package.REQUIREMENTS} == set(found.files)
+    assert {"unit", "as-agent", package.NAME, package.REQUIREMENTS} == set(found.files)
     assert {change.effect for change in found.changes} >= {Effect.RESTART_SERVICE, Effect.RECREATE_SERVICE}
 
 
@@ -135,14 +134,7 @@ def test_another_uid_is_shown(make_agent: Any) -> None:
     assert "/var/lib/hermes/.hermes: owner" in changes(agent, replace(facts, files={**facts.files, "data": home}))
 
 
-def test_the_command_goes_when_it_is_not_wanted(make_agent: Any) -> None:
-    agent, without = native(make_agent), native(make_agent, add_to_path=False)
-    assert changes(without, settled(agent)) == {unit.COMMAND: ("there", None)}
-    foreign = settled(agent)
-    assert not changes(without, replace(foreign, files={**foreign.files, "command": file("#!/bin/sh\n")}))
-
-
-@pytest.mark.parametrize("name", ["unit", "command", "as-agent"])
+@pytest.mark.parametrize("name", ["unit", "as-agent"])
 def test_what_others_wrote_is_left_alone(make_agent: Any, name: str) -> None:
     agent = native(make_agent)
     facts = settled(agent)
@@ -185,7 +177,7 @@ def test_a_ref_that_is_not_there_is_refused(make_agent: Any) -> None:
 
 
 def test_packages_that_are_missing_or_of_another_version_are_installed(make_agent: Any) -> None:
-    agent = native(make_agent, extra_packages=["jq", "pandoc=3.1"])
+    agent = native(make_agent, tools="minimal", extra_packages=["jq", "pandoc=3.1"])
     there = dict.fromkeys(("ca-certificates", "curl", "git", "python3-venv", "ripgrep"), "1")
     assert plan_packages(agent, GuestFacts("debian", "13", {**there, "pandoc": "3.0"})).packages == ("jq", "pandoc=3.1")
     assert not plan_packages(agent, GuestFacts("debian", "13", {**there, "pandoc": "3.1", "jq": "1"})).needed

@@ -89,3 +89,8 @@ def test_a_tool_that_failed_is_not_passed_off_as_done(answer: dict[str, object])
 def test_an_earlier_tool_result_does_not_answer_a_new_prompt() -> None:
     earlier = [{"role": "user", "content": "Run `a`"}, {"role": "assistant"}, result(output="", exit_code=0)]
     assert reply_to([*earlier, {"role": "user", "content": "Run `b`"}], OFFERED).tool is not None
+
+
+def test_it_takes_its_time_where_it_is_told_to() -> None:
+    assert ask("Take 12 seconds. Then reply with exactly: LATE-1") == Reply("LATE-1", seconds=12)
+    assert ask("Reply with exactly: NOW-1").seconds == 0

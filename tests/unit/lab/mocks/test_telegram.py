@@ -74,6 +74,13 @@ def test_what_a_bot_calls_besides_is_accepted(url: str) -> None:
         assert call(url, method) == {"ok": True, "result": True}
 
 
+def test_what_waits_is_dropped_for_a_bot_that_asks_for_it(url: str) -> None:
+    say(url, 777, "kept")
+    for dropped in (False, True):
+        call(url, "deleteWebhook", drop_pending_updates=dropped)
+        assert len(call(url, "getUpdates")["result"]) == (0 if dropped else 1)
+
+
 def test_the_control_door_can_be_elsewhere(serve: Callable[[Telegram], str]) -> None:
     chats = Chats()
     bot = serve(Telegram(("127.0.0.1", 0), TOKEN, chats, ("bot",)))
