@@ -90,6 +90,11 @@ def told(operator: Operator, port: int, path: str = "record") -> Any:
         return json.load(answer)
 
 
+def recorded(operator: Operator) -> list[dict[str, Any]]:
+    """The calls that the program beside the agent has recorded."""
+    return [json.loads(line) for line in operator.lab.run(["cat", RECORD]).stdout.splitlines()]
+
+
 class Browser(urllib.request.HTTPRedirectHandler):
     """The owner's browser: without a route to the guests' net, it takes the node's outer address for the inner one."""
 
@@ -148,8 +153,7 @@ def test_a_server_that_is_not_there_fails_the_verification(someone: Operator) ->
 def test_the_agent_calls_a_tool_over_stdio(someone: Operator) -> None:
     assert "42" in chat(someone, 'Call the tool mcp__lab__add with {"a": 2, "b": 40}')
     assert "hello" in chat(someone, 'Call the tool mcp__lab__environment with {"name": "GREETING"}')
-    record = [json.loads(line) for line in someone.lab.run(["cat", RECORD]).stdout.splitlines()]
-    assert [(call["tool"], call["answer"]) for call in record] == [("add", "42"), ("environment", "hello")]
+    assert [(call["tool"], call["answer"]) for call in recorded(someone)] == [("add", "42"), ("environment", "hello")]
 
 
 def test_the_agent_calls_a_tool_over_http_and_the_server_asks_its_model(someone: Operator) -> None:
@@ -162,10 +166,11 @@ def test_the_agent_calls_a_tool_over_http_and_the_server_asks_its_model(someone:
     assert "mock-mini" in {request["model"] for request in sampled}
 
 
-def test_a_tool_that_is_excluded_is_not_offered(someone: Operator) -> None:
-    assert "no tool" in chat(someone, "Call the tool mcp__on__erase with {}")
-    assert "no tool" in chat(someone, "Call the tool mcp__lab__erase with {}")
-    assert "erase" not in {call["tool"] for call in told(someone, MCP_PORT)["calls"]}
+def test_a_tool_that_is_excluded_cannot_be_called(someone: Operator) -> None:
+    """From Hermes 0.22 on, the model can ask for any by name, and it is the agent that refuses."""
+    assert "The tool failed" in chat(someone, "Call the tool mcp__on__erase with {}")
+    assert "The tool failed" in chat(someone, "Call the tool mcp__lab__erase with {}")
+    assert "erase" not in {call["tool"] for call in [*told(someone, MCP_PORT)["calls"], *recorded(someone)]}
 
 
 def test_a_consent_that_is_denied_changes_nothing(someone: Operator) -> None:

@@ -1,11 +1,14 @@
-"""What the mock model answers: pure, from the conversation it is shown. It knows six moves and no more.
+"""What the mock model answers: pure, from the conversation it is shown. It knows seven moves and no more.
 
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
 - "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
-- "Call the tool NAME with {JSON}"  ->  that call, if the tool was offered, likewise
+- "Call the tool NAME with {JSON}"  ->  that call, or one of the tool that calls what is not listed, likewise
 - "Quote the line with WORD"  ->  the first line of its instructions (the system's messages) that has the word
+- "Recall the word that begins with START"  ->  that word, from an earlier turn of the conversation
 - anything else  ->  pong
+
+"Take N seconds" beside any of them delays its first answer.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ _RUN = re.compile(
 )
 _CALL = re.compile(r"\bcall\s+the\s+tool\s+[\"'`]?(?P<name>[A-Za-z0-9_.\-]+)[\"'`]?\s+with\s+(?=\{)", re.IGNORECASE)
 _QUOTE = re.compile(r"\bquote\s+the\s+line\s+with\s+[\"'`]?(?P<word>[A-Za-z0-9_-]+)", re.IGNORECASE)
+_RECALL = re.compile(r"\brecall\s+the\s+word\s+that\s+begins\s+with\s+[\"'`]?(?P<start>[A-Za-z0-9_-]+)", re.IGNORECASE)
+_TAKE = re.compile(r"\btake\s+(\d{1,3})\s+seconds?\b", re.IGNORECASE)
+#: The agent's own tool that calls those which its request does not list (Hermes 0.22: tools/tool_search.py).
+CALLS_OTHERS = "tool_call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,8 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     word = exactly[1].rstrip(".") if exactly else ""
     call = _wanted_call(prompt, {name(tool) for tool in tools})
     if call is None:
-        wanted = _QUOTE.search(prompt)
-        return Reply(_line(messages, wanted["word"]) if wanted else word or "pong")
-    results = [content(message) for message in later if message.get("role") == "tool"]
+        return Reply(_remembered(prompt, messages) or word or "pong")
+    results = _results(later)
     if not results:
         return Reply(tool=call) if call.name else Reply("I was offered no tool for that.")
     if failed(results[-1]):
@@ -69,11 +75,28 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     return Reply(word or f"Done. The tool said: {results[-1][:2000]}")
 
 
-def _line(messages: Sequence[Mapping[str, Any]], word: str) -> str:
-    """The first line of the instructions that has `word` in it."""
-    instructions = "\n".join(content(message) for message in messages if message.get("role") == "system")
-    found = (line.strip() for line in instructions.splitlines() if word in line)
-    return next(found, "No line that I was given has that.")
+def seconds_to_take(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How long the model is to think about the last prompt; once a tool has answered, not at all."""
+    prompt, later = _last_prompt(messages)
+    wanted = None if _results(later) else _TAKE.search(prompt)
+    return int(wanted[1]) if wanted else 0
+
+
+def _results(later: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [content(message) for message in later if message.get("role") == "tool"]
+
+
+def _remembered(prompt: str, messages: Sequence[Mapping[str, Any]]) -> str:
+    """What a prompt asks of the conversation so far; empty if it asks for nothing."""
+    if wanted := _QUOTE.search(prompt):
+        instructions = "\n".join(content(message) for message in messages if message.get("role") == "system")
+        found = (line.strip() for line in instructions.splitlines() if wanted["word"] in line)
+        return next(found, "No line that I was given has that.")
+    if wanted := _RECALL.search(prompt):
+        said = " ".join(content(message) for message in messages if content(message) != prompt)
+        word = re.search(rf"\b{re.escape(wanted['start'])}[A-Za-z0-9_-]+", said)
+        return word[0] if word else "I remember no such word."
+    return ""
 
 
 def failed(result: str) -> bool:
@@ -89,13 +112,19 @@ def _wanted_call(prompt: str, offered: set[str]) -> ToolCall | None:
     """The tool call that a prompt asks for: None if it asks for none, without a name if no offered tool can do it."""
     if call := _CALL.search(prompt):
         arguments, _ = json.JSONDecoder().raw_decode(prompt, call.end())
-        return ToolCall(call["name"] if call["name"] in offered else "", json.dumps(arguments))
+        return _call(call["name"], arguments, offered)
     if command := _RUN.search(prompt):
         words = next(group for group in command.groups() if group)
         return ToolCall("terminal" if "terminal" in offered else "", json.dumps({"command": words}))
     if wanted := _WRITE.search(prompt):
         return _writing_tool(offered, wanted["path"].rstrip("."), wanted["text"])
     return None
+
+
+def _call(name: str, arguments: object, offered: set[str]) -> ToolCall:
+    if name not in offered and CALLS_OTHERS in offered:
+        return ToolCall(CALLS_OTHERS, json.dumps({"calls": [{"name": name, "arguments": arguments}]}))
+    return ToolCall(name if name in offered else "", json.dumps(arguments))
 
 
 def _last_prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[str, Sequence[Mapping[str, Any]]]:
