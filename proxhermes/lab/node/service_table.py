@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from proxhermes.lab.images import mcp, registry
 from proxhermes.lab.images.cache import Cache
@@ -22,8 +23,8 @@ API_PORT = 8006
 UPSTREAM_PORT = 9100
 TELEGRAM_PORT = 8081
 APPLIANCE_PORT = 8082
-MCP_PORT = 9101
-MCP_OAUTH_PORT = 9102
+#: By generation of the SDK: the server behind a token, and the one behind OAuth.
+MCP_PORTS: Final = {1: (9101, 9102), 2: (9103, 9104)}
 
 
 def table(paths: LabPaths) -> tuple[Service, ...]:
@@ -36,7 +37,7 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         api(),
         upstream(paths),
         telegram(paths),
-        mcp_servers(paths, cache),
+        *(mcp_servers(paths, cache, generation) for generation in MCP_PORTS),
         appliances(cache),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
     )
@@ -124,14 +125,15 @@ def telegram(paths: LabPaths) -> Service:
     )
 
 
-def mcp_servers(paths: LabPaths, cache: Cache) -> Service:
+def mcp_servers(paths: LabPaths, cache: Cache, generation: int) -> Service:
     """Two MCP servers over HTTP, for guests under the bridge's address: one behind a token, one behind OAuth."""
-    listen = ("--host", "0.0.0.0", "--port", str(MCP_PORT), "--oauth-port", str(MCP_OAUTH_PORT))
-    who = ("--token-file", str(paths.client / "mcp.token"), "--oauth-url", f"http://{BRIDGE_ADDRESS}:{MCP_OAUTH_PORT}")
+    port, oauth_port = MCP_PORTS[generation]
+    listen = ("--host", "0.0.0.0", "--port", str(port), "--oauth-port", str(oauth_port))
+    who = ("--token-file", str(paths.client / "mcp.token"), "--oauth-url", f"http://{BRIDGE_ADDRESS}:{oauth_port}")
     return Service(
-        name="mcp",
-        argv=(str(mcp.python(cache)), str(mcp.SERVERS / "service.py"), *listen, *who),
-        ready=f"http://127.0.0.1:{MCP_OAUTH_PORT}/record",
+        name=f"mcp-{generation}",
+        argv=(str(mcp.python(cache, generation)), str(mcp.SERVERS / "service.py"), *listen, *who),
+        ready=f"http://127.0.0.1:{oauth_port}/record",
     )
 
 
