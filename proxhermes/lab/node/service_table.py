@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Final
 
-from proxhermes.lab.images import mcp, registry
+from proxhermes.lab.images import downloads, mcp, registry
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service as BuiltService
 from proxhermes.lab.node.paths import (
@@ -23,6 +24,7 @@ API_PORT = 8006
 UPSTREAM_PORT = 9100
 TELEGRAM_PORT = 8081
 APPLIANCE_PORT = 8082
+DOWNLOAD_PORT = 8083
 #: By generation of the SDK: the server behind a token, and the one behind OAuth.
 MCP_PORTS: Final = {1: (9101, 9102), 2: (9103, 9104)}
 
@@ -38,7 +40,9 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         upstream(paths),
         telegram(paths),
         *(mcp_servers(paths, cache, generation) for generation in MCP_PORTS),
-        appliances(cache),
+        # What download.proxmox.com is to a real node: the templates that its appliance index names.
+        file_server("appliances", APPLIANCE_PORT, cache.templates),
+        file_server("downloads", DOWNLOAD_PORT, downloads.folder(cache)),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
     )
 
@@ -137,13 +141,13 @@ def mcp_servers(paths: LabPaths, cache: Cache, generation: int) -> Service:
     )
 
 
-def appliances(cache: Cache) -> Service:
-    """What download.proxmox.com is to a real node: the templates that its appliance index names."""
-    server = (sys.executable, "-m", "http.server", str(APPLIANCE_PORT), "--bind", BRIDGE_ADDRESS)
+def file_server(name: str, port: int, folder: Path) -> Service:
+    """A folder over HTTP, for the node and its guests."""
+    server = (sys.executable, "-m", "http.server", str(port), "--bind", BRIDGE_ADDRESS)
     return Service(
-        name="appliances",
-        argv=(*server, "--directory", str(cache.templates)),
-        ready=f"http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}/",
+        name=name,
+        argv=(*server, "--directory", str(folder)),
+        ready=f"http://{BRIDGE_ADDRESS}:{port}/",
     )
 
 
