@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,15 @@ MakeAgent = Callable[..., Agent]
 # How long a machine takes says nothing about what it computes.
 settings.register_profile("proxhermes", deadline=None)
 settings.load_profile("proxhermes")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_machines() -> Iterator[None]:
+    """What is exported where the tests run (an inventory, after `make demo`) is not what they are about."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("PROXHERMES", "PROXMOX"))]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture

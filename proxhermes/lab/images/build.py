@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from proxhermes.lab.images import base, docker, hermes, litellm, mcp, plain, template
+from proxhermes.lab.images import base, docker, downloads, hermes, litellm, mcp, plain, template
 from proxhermes.lab.images.cache import Cache, Progress
 
 
@@ -25,6 +25,7 @@ def build_all(progress: Progress, cache: Cache) -> None:
         template.build(cache, progress)
         engine = workers.submit(docker.build, cache, progress)
         mcp.build(cache, progress)
+        downloads.build(cache, progress)
         for built in (registry, proxy, images, engine):
             built.result()
 

@@ -3,10 +3,12 @@
 - "Reply with exactly: WORD"  ->  WORD, so that an answer proves which prompt it belongs to
 - "Write TEXT to (the file) /PATH"  ->  a call of one of the tools it was offered; once that tool answered, a sentence
 - "Run this command: COMMAND" (a sentence ends it: " . Then")  ->  a call of the terminal it was offered, likewise
-- "Call the tool NAME with {JSON}"  ->  that call, if the tool was offered, likewise
-- "Take N seconds."  ->  its answer comes that much later, whatever it is
+- "Call the tool NAME with {JSON}"  ->  that call, or one of the tool that calls what is not listed, likewise
 - "Quote the line with WORD"  ->  the first line of its instructions (the system's messages) that has the word
+- "Recall the word that begins with START"  ->  that word, from an earlier turn of the conversation
 - anything else  ->  pong
+
+"Take N seconds" beside any of them delays its first answer.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 _EXACTLY = re.compile(r"(?:reply|answer|respond)\s+with\s+exactly\W+([A-Za-z0-9_.\-]+)", re.IGNORECASE)
@@ -30,8 +32,11 @@ _RUN = re.compile(
     re.IGNORECASE,
 )
 _CALL = re.compile(r"\bcall\s+the\s+tool\s+[\"'`]?(?P<name>[A-Za-z0-9_.\-]+)[\"'`]?\s+with\s+(?=\{)", re.IGNORECASE)
-_TAKE = re.compile(r"\btake\s+(\d{1,3})\s+seconds\b", re.IGNORECASE)
 _QUOTE = re.compile(r"\bquote\s+the\s+line\s+with\s+[\"'`]?(?P<word>[A-Za-z0-9_-]+)", re.IGNORECASE)
+_RECALL = re.compile(r"\brecall\s+the\s+word\s+that\s+begins\s+with\s+[\"'`]?(?P<start>[A-Za-z0-9_-]+)", re.IGNORECASE)
+_TAKE = re.compile(r"\btake\s+(\d{1,3})\s+seconds?\b", re.IGNORECASE)
+#: The agent's own tool that calls those which its request does not list (Hermes 0.22: tools/tool_search.py).
+CALLS_OTHERS = "tool_call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model says: words, or a tool call; after so many seconds."""
+    """What the model says: words, or a tool call."""
 
     text: str = ""
     tool: ToolCall | None = None
-    seconds: int = 0
 
 
 def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Reply:
@@ -58,23 +62,12 @@ def reply_to(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
     :param tools: OpenAI tool definitions that the caller offers
     """
     prompt, later = _last_prompt(messages)
-    take = _TAKE.search(prompt)
-    return replace(_answer(messages, tools, prompt, later), seconds=int(take[1]) if take else 0)
-
-
-def _answer(
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]],
-    prompt: str,
-    later: Sequence[Mapping[str, Any]],
-) -> Reply:
     exactly = _EXACTLY.search(prompt)
     word = exactly[1].rstrip(".") if exactly else ""
     call = _wanted_call(prompt, {name(tool) for tool in tools})
     if call is None:
-        wanted = _QUOTE.search(prompt)
-        return Reply(_line(messages, wanted["word"]) if wanted else word or "pong")
-    results = [content(message) for message in later if message.get("role") == "tool"]
+        return Reply(_remembered(prompt, messages) or word or "pong")
+    results = _results(later)
     if not results:
         return Reply(tool=call) if call.name else Reply("I was offered no tool for that.")
     if failed(results[-1]):
@@ -82,11 +75,28 @@ def _answer(
     return Reply(word or f"Done. The tool said: {results[-1][:2000]}")
 
 
-def _line(messages: Sequence[Mapping[str, Any]], word: str) -> str:
-    """The first line of the instructions that has `word` in it."""
-    instructions = "\n".join(content(message) for message in messages if message.get("role") == "system")
-    found = (line.strip() for line in instructions.splitlines() if word in line)
-    return next(found, "No line that I was given has that.")
+def seconds_to_take(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How long the model is to think about the last prompt; once a tool has answered, not at all."""
+    prompt, later = _last_prompt(messages)
+    wanted = None if _results(later) else _TAKE.search(prompt)
+    return int(wanted[1]) if wanted else 0
+
+
+def _results(later: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [content(message) for message in later if message.get("role") == "tool"]
+
+
+def _remembered(prompt: str, messages: Sequence[Mapping[str, Any]]) -> str:
+    """What a prompt asks of the conversation so far; empty if it asks for nothing."""
+    if wanted := _QUOTE.search(prompt):
+        instructions = "\n".join(content(message) for message in messages if message.get("role") == "system")
+        found = (line.strip() for line in instructions.splitlines() if wanted["word"] in line)
+        return next(found, "No line that I was given has that.")
+    if wanted := _RECALL.search(prompt):
+        said = " ".join(content(message) for message in messages if content(message) != prompt)
+        word = re.search(rf"\b{re.escape(wanted['start'])}[A-Za-z0-9_-]+", said)
+        return word[0] if word else "I remember no such word."
+    return ""
 
 
 def failed(result: str) -> bool:
@@ -102,13 +112,19 @@ def _wanted_call(prompt: str, offered: set[str]) -> ToolCall | None:
     """The tool call that a prompt asks for: None if it asks for none, without a name if no offered tool can do it."""
     if call := _CALL.search(prompt):
         arguments, _ = json.JSONDecoder().raw_decode(prompt, call.end())
-        return ToolCall(call["name"] if call["name"] in offered else "", json.dumps(arguments))
+        return _call(call["name"], arguments, offered)
     if command := _RUN.search(prompt):
         words = next(group for group in command.groups() if group)
         return ToolCall("terminal" if "terminal" in offered else "", json.dumps({"command": words}))
     if wanted := _WRITE.search(prompt):
         return _writing_tool(offered, wanted["path"].rstrip("."), wanted["text"])
     return None
+
+
+def _call(name: str, arguments: object, offered: set[str]) -> ToolCall:
+    if name not in offered and CALLS_OTHERS in offered:
+        return ToolCall(CALLS_OTHERS, json.dumps({"calls": [{"name": name, "arguments": arguments}]}))
+    return ToolCall(name if name in offered else "", json.dumps(arguments))
 
 
 def _last_prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[str, Sequence[Mapping[str, Any]]]:

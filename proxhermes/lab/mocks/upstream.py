@@ -1,7 +1,7 @@
 """A mock model provider: OpenAI's chat completions, whole or streamed, with tool calls, from a fixed script.
 
 Run: `python -m proxhermes.lab.mocks.upstream --listen HOST:PORT [--log FILE]`.
-`GET /requests` tells what was asked so far, newest last. No key is checked and none is recorded.
+`GET /requests` tells what was asked so far, newest last, answered or not. No key is checked and none is recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from proxhermes.lab.mocks.http import JsonHandler, Server, address
-from proxhermes.lab.mocks.script import Reply, content, name, reply_to
+from proxhermes.lab.mocks.script import Reply, content, name, reply_to, seconds_to_take
 
 MODELS = ("mock-sonnet", "mock-mini")
 _REMEMBERED = 200
@@ -129,9 +129,10 @@ class _Handler(JsonHandler):
         if self.path not in ("/v1/chat/completions", "/chat/completions"):
             self._not_found()
             return
-        reply = reply_to(request.get("messages") or [], request.get("tools") or [])
+        messages = request.get("messages") or []
+        reply = reply_to(messages, request.get("tools") or [])
         self.server.journal.add(request, reply)
-        time.sleep(reply.seconds)
+        time.sleep(seconds_to_take(messages))
         if request.get("stream"):
             self._stream(chunks(request, reply))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxhermes.lab.node import secrets_made
 from proxhermes.lab.node.paths import BRIDGE, BRIDGE_ADDRESS, LITELLM_ADDRESS, NODE_NAME, LabPaths, Slot
 from proxhermes.lab.node.process import write_atomically
-from proxhermes.lab.node.service_table import API_PORT, MCP_OAUTH_PORT, MCP_PORT, TELEGRAM_PORT, UPSTREAM_PORT
+from proxhermes.lab.node.service_table import API_PORT, TELEGRAM_PORT, UPSTREAM_PORT
 
 TOKEN_ID = "hermes@pve!proxhermes"  # noqa: S105 - a name, not a secret
 LITELLM_URL = f"http://{LITELLM_ADDRESS}:4000/v1"
@@ -70,7 +70,5 @@ def environment(paths: LabPaths, slot: Slot) -> str:
         "LAB_NODE": slot.node_address,
         "LAB_TELEGRAM_CONTROL": f"http://{slot.node_address}:{TELEGRAM_PORT}/control",
         "LAB_UPSTREAM_REQUESTS": f"http://{slot.node_address}:{UPSTREAM_PORT}/requests",
-        "LAB_MCP_RECORD": f"http://{slot.node_address}:{MCP_PORT}/record",
-        "LAB_MCP_OAUTH_RECORD": f"http://{slot.node_address}:{MCP_OAUTH_PORT}/record",
     }
     return "".join(f"export {name}={value}\n" for name, value in values.items())

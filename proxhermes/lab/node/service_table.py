@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Final
 
-from proxhermes.lab.images import mcp, registry
+from proxhermes.lab.images import downloads, mcp, registry
 from proxhermes.lab.images.cache import Cache
 from proxhermes.lab.images.service import Service as BuiltService
 from proxhermes.lab.node.paths import (
@@ -22,8 +24,9 @@ API_PORT = 8006
 UPSTREAM_PORT = 9100
 TELEGRAM_PORT = 8081
 APPLIANCE_PORT = 8082
-MCP_PORT = 9101
-MCP_OAUTH_PORT = 9102
+DOWNLOAD_PORT = 8083
+#: By generation of the SDK: the server behind a token, and the one behind OAuth.
+MCP_PORTS: Final = {1: (9101, 9102), 2: (9103, 9104)}
 
 
 def table(paths: LabPaths) -> tuple[Service, ...]:
@@ -36,8 +39,10 @@ def table(paths: LabPaths) -> tuple[Service, ...]:
         api(),
         upstream(paths),
         telegram(paths),
-        mcp_servers(paths, cache),
-        appliances(cache),
+        *(mcp_servers(paths, cache, generation) for generation in MCP_PORTS),
+        # What download.proxmox.com is to a real node: the templates that its appliance index names.
+        file_server("appliances", APPLIANCE_PORT, cache.templates),
+        file_server("downloads", DOWNLOAD_PORT, downloads.folder(cache)),
         _adopt(registry.service(cache, BRIDGE_ADDRESS, paths.config)),
     )
 
@@ -124,24 +129,25 @@ def telegram(paths: LabPaths) -> Service:
     )
 
 
-def mcp_servers(paths: LabPaths, cache: Cache) -> Service:
+def mcp_servers(paths: LabPaths, cache: Cache, generation: int) -> Service:
     """Two MCP servers over HTTP, for guests under the bridge's address: one behind a token, one behind OAuth."""
-    listen = ("--host", "0.0.0.0", "--port", str(MCP_PORT), "--oauth-port", str(MCP_OAUTH_PORT))
-    who = ("--token-file", str(paths.client / "mcp.token"), "--oauth-url", f"http://{BRIDGE_ADDRESS}:{MCP_OAUTH_PORT}")
+    port, oauth_port = MCP_PORTS[generation]
+    listen = ("--host", "0.0.0.0", "--port", str(port), "--oauth-port", str(oauth_port))
+    who = ("--token-file", str(paths.client / "mcp.token"), "--oauth-url", f"http://{BRIDGE_ADDRESS}:{oauth_port}")
     return Service(
-        name="mcp",
-        argv=(str(mcp.python(cache)), str(mcp.SERVERS / "service.py"), *listen, *who),
-        ready=f"http://127.0.0.1:{MCP_OAUTH_PORT}/record",
+        name=f"mcp-{generation}",
+        argv=(str(mcp.python(cache, generation)), str(mcp.SERVERS / "service.py"), *listen, *who),
+        ready=f"http://127.0.0.1:{oauth_port}/record",
     )
 
 
-def appliances(cache: Cache) -> Service:
-    """What download.proxmox.com is to a real node: the templates that its appliance index names."""
-    server = (sys.executable, "-m", "http.server", str(APPLIANCE_PORT), "--bind", BRIDGE_ADDRESS)
+def file_server(name: str, port: int, folder: Path) -> Service:
+    """A folder over HTTP, for the node and its guests."""
+    server = (sys.executable, "-m", "http.server", str(port), "--bind", BRIDGE_ADDRESS)
     return Service(
-        name="appliances",
-        argv=(*server, "--directory", str(cache.templates)),
-        ready=f"http://{BRIDGE_ADDRESS}:{APPLIANCE_PORT}/",
+        name=name,
+        argv=(*server, "--directory", str(folder)),
+        ready=f"http://{BRIDGE_ADDRESS}:{port}/",
     )
 
 

@@ -1,6 +1,6 @@
 """Two MCP servers over HTTP (streamable): one behind a fixed token, one behind OAuth with a consent page.
 
-Run, by a Python that has `mcp`:
+Run, by a Python that has `mcp`, 1 or 2:
 `python service.py --host HOST --token-file FILE --port N --oauth-port M --oauth-url URL`.
 Both serve `/mcp`, and each tells its own record under `/record`: the calls, and of OAuth what was decided.
 """
@@ -17,13 +17,12 @@ import uvicorn
 from consent import SCOPE, Consent
 from mcp.server.auth import routes
 from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
-from mcp.server.fastmcp import FastMCP
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tools import add_tools
+from tools import MCPServer, add_tools
 
 # The SDK wants HTTPS for an issuer that is not localhost. The lab's net is its own, and carries no certificates.
 routes.validate_issuer_url = lambda url: None
@@ -45,10 +44,17 @@ class Bearer:
         await self._app(scope, receive, send)
 
 
+def application(name: str, host: str, calls: list[dict[str, Any]], **options: Any) -> Starlette:
+    """A server with the tools. It is told its host when it is made by mcp 1, and when it is served by mcp 2."""
+    made, served = ({}, {"host": host}) if MCPServer.__name__ == "MCPServer" else ({"host": host}, {})
+    app: Starlette = add_tools(MCPServer(name, **options, **made), calls.append).streamable_http_app(**served)
+    return app
+
+
 def guarded(host: str, token: str) -> Starlette:
     """The server behind a token."""
     calls: list[dict[str, Any]] = []
-    inner = add_tools(FastMCP("guarded", host=host), calls.append).streamable_http_app()
+    inner = application("guarded", host, calls)
     for route in inner.routes:
         if isinstance(route, Route):
             route.app = Bearer(route.app, token)
@@ -60,9 +66,10 @@ def with_oauth(host: str, url: str) -> Starlette:
     """The server behind OAuth. url: its address as its clients have it, without a path."""
     calls: list[dict[str, Any]] = []
     owner = Consent(f"{url}/consent")
-    server = FastMCP(
+    app = application(
         "consented",
-        host=host,
+        host,
+        calls,
         auth_server_provider=owner,
         auth=AuthSettings(
             issuer_url=url,
@@ -73,7 +80,6 @@ def with_oauth(host: str, url: str) -> Starlette:
             ),
         ),
     )
-    app = add_tools(server, calls.append).streamable_http_app()
     app.routes.append(Route("/consent", owner.decide, methods=["GET", "POST"]))
     app.routes.append(_told(lambda: {"calls": calls, "oauth": owner.told}))
     return app

@@ -1,6 +1,6 @@
 """An MCP server with four tools, and a record of who called which. Alone it speaks over stdio.
 
-Run: `python tools.py [--record FILE]`, by any Python that has the `mcp` package; the file needs nothing else.
+Run: `python tools.py [--record FILE]`, by any Python that has the `mcp` package, 1 or 2; the file needs nothing else.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcp.server.fastmcp import Context, FastMCP
 from mcp.types import SamplingMessage, TextContent
+
+try:
+    from mcp.server.mcpserver import Context, MCPServer
+except ModuleNotFoundError:  # mcp 1 has it by another name
+    from mcp.server.fastmcp import Context
+    from mcp.server.fastmcp import FastMCP as MCPServer
 
 Record = Callable[[dict[str, Any]], None]
 """Takes a call: the tool's name, its arguments, what it answered."""
 
 
-def add_tools(server: FastMCP, record: Record) -> FastMCP:
+def add_tools(server: MCPServer, record: Record) -> MCPServer:
     """Give `server` its tools; returns it."""
 
     def add(a: int, b: int) -> str:
@@ -67,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="MCP server over stdio")
     parser.add_argument("--record", type=Path, default=Path(os.devnull), metavar="FILE", help="append each call")
     options = parser.parse_args()
-    add_tools(FastMCP("lab"), to_file(options.record)).run("stdio")
+    add_tools(MCPServer("lab"), to_file(options.record)).run("stdio")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxhermes.lab.mocks.script import Reply, reply_to
+from proxhermes.lab.mocks.script import Reply, reply_to, seconds_to_take
 
 OFFERED = [{"type": "function", "function": {"name": name}} for name in ("terminal", "write_file", "mcp__lab__add")]
 
@@ -75,6 +75,37 @@ def test_a_tool_that_is_not_offered_is_not_called() -> None:
     assert "no tool" in ask("Call the tool mcp__lab__erase with {}").text
 
 
+def test_a_tool_that_is_not_listed_is_called_through_the_one_that_can() -> None:
+    """Hermes 0.22's own check of the arguments: tools/tool_search_validation.py, normalize_tool_call_entries."""
+    bridge = [{"type": "function", "function": {"name": name}} for name in ("tool_search", "tool_call", "mcp__a__b")]
+    reply = ask('Call the tool mcp__lab__add with {"a": 1}', tools=bridge)
+    assert reply.tool is not None and reply.tool.name == "tool_call"
+    assert json.loads(reply.tool.arguments) == {"calls": [{"name": "mcp__lab__add", "arguments": {"a": 1}}]}
+    listed = ask("Call the tool mcp__a__b with {}", tools=bridge)
+    assert listed.tool is not None and listed.tool.name == "mcp__a__b"
+
+
+def test_it_remembers_what_was_said_earlier_and_nothing_else() -> None:
+    question = "Recall the word that begins with CAT-"
+    earlier = [{"role": "user", "content": "Remember CAT-minka-1, please"}, {"role": "assistant", "content": "pong"}]
+    assert reply_to([*earlier, {"role": "user", "content": question}], []) == Reply("CAT-minka-1")
+    assert "no such word" in reply_to([{"role": "user", "content": question}], []).text
+    assert "no such word" in ask(question).text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "later", "seconds"),
+    [
+        ("Take 20 seconds. Reply with exactly: A", [], 20),
+        ("Take 1 second and run `a`", [], 1),
+        ("Take 1 second and run `a`", [{"role": "assistant"}, result(output="")], 0),
+        ("It took 20 seconds", [], 0),
+    ],
+)
+def test_it_takes_its_time_once(prompt: str, later: list[dict[str, Any]], seconds: int) -> None:
+    assert seconds_to_take([{"role": "user", "content": prompt}, *later]) == seconds
+
+
 def test_after_the_tool_it_finishes() -> None:
     prompt = "Write a to /data/x. Then reply with exactly: OK-1"
     assert ask(prompt, {"role": "assistant"}, result(output="", exit_code=0, error=None)) == Reply("OK-1")
@@ -89,8 +120,3 @@ def test_a_tool_that_failed_is_not_passed_off_as_done(answer: dict[str, object])
 def test_an_earlier_tool_result_does_not_answer_a_new_prompt() -> None:
     earlier = [{"role": "user", "content": "Run `a`"}, {"role": "assistant"}, result(output="", exit_code=0)]
     assert reply_to([*earlier, {"role": "user", "content": "Run `b`"}], OFFERED).tool is not None
-
-
-def test_it_takes_its_time_where_it_is_told_to() -> None:
-    assert ask("Take 12 seconds. Then reply with exactly: LATE-1") == Reply("LATE-1", seconds=12)
-    assert ask("Reply with exactly: NOW-1").seconds == 0

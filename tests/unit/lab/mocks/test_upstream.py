@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,16 @@ def test_requests_are_recorded_without_their_key(url: str, tmp_path: Path) -> No
     log = (tmp_path / "log.jsonl").read_text()
     assert json.loads(log) == entry
     assert "sk-9" not in log
+
+
+def test_an_answer_that_takes_its_time_is_on_record_before_it_is_given(url: str) -> None:
+    with ThreadPoolExecutor() as others:
+        slow = body("Take 1 second. Reply with exactly: SLOW")
+        answer = others.submit(requests.post, f"{url}/v1/chat/completions", json=slow, timeout=20)
+        while not (asked := requests.get(f"{url}/requests", timeout=5).json()):
+            assert not answer.done()
+        assert asked[0]["reply"] == "SLOW" and not answer.done()
+    assert answer.result().json()["choices"][0]["message"]["content"] == "SLOW"
 
 
 def test_what_it_does_not_know_is_not_found(url: str) -> None:
