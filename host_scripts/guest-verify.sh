@@ -66,6 +66,14 @@ ask model 60 rt_exec hermes config get model.default
   grep "^HERMES_MANAGED=" "$3/.env" >"$HERMES_HOME/.env" || :
   "$2" config set proxhermes.verify refused' sh "$(cat managed)" "${python%/*}/hermes" "$inner_home"
 
+# In the agent's place, with the SQLite that its gateway uses: quick or deep, seconds, bytes.
+databases() {
+  read -r how seconds bytes
+  ask databases "$((seconds + 15))" \
+    rt_exec "$python" -I -S -c "$(cat state-probe.py)" "$inner_home" "$how" "$seconds" "$bytes"
+}
+[ ! -f state.depth ] || databases <state.depth
+
 # Each MCP server that the inventory has: its name, seconds, the file of its tokens.
 mcp_servers() {
   while read -r server seconds tokens; do

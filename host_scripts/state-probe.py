@@ -1,6 +1,6 @@
 """Checks copies of the agent's SQLite files, with the SQLite that its gateway uses. Runs as the agent, in its place.
 
-    python -I -c TEXT HOME quick|deep SECONDS BYTES
+    python -I -S -c TEXT HOME quick|deep SECONDS BYTES
 
 SECONDS: for all of it. BYTES: what may be copied; 0: whatever fits on the disk. Prints one JSON object.
 
@@ -146,7 +146,8 @@ def faults(copied: str, how: str, deadline: float) -> str:
     """What SQLite finds wrong with a copy; empty for nothing."""
     try:
         with closing(sqlite3.connect(copied, isolation_level=None)) as database:
-            database.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+            database.set_progress_handler(lambda: time.monotonic() > deadline, 1_000)
+            database.execute("PRAGMA synchronous = OFF")
             database.execute("PRAGMA trusted_schema = OFF")
             rows = [str(row[0]) for row in database.execute(f"PRAGMA {CHECKS[how]}(3)")]
     except sqlite3.Error as error:
@@ -255,20 +256,21 @@ def orphans(home: Path) -> list[dict[str, object]]:
         with suppress(OSError):  # it ended
             if process.stat().st_uid != os.geteuid() or process.name == str(os.getpid()):
                 continue
-            for descriptor in (process / "fd").iterdir():
-                found += [{"pid": int(process.name), "name": name} for name in orphan(descriptor, home)]
+            for opened in (process / "fd").iterdir():
+                if name := orphan(opened, home):
+                    found.append({"pid": int(process.name), "fd": int(opened.name), "name": name})
     return found[:DATABASES]
 
 
-def orphan(descriptor: Path, home: Path) -> list[str]:
+def orphan(descriptor: Path, home: Path) -> str:
     """The name in `home` of the database, or of its WAL, that a descriptor has open and that was deleted since."""
     with suppress(OSError):  # it was closed
         name, deleted, _ = str(descriptor.readlink()).partition(" (deleted)")
         path = Path(name)
         ours = deleted and path.name.removesuffix("-wal").endswith(SUFFIXES) and path.is_relative_to(home)
         if ours and not (path.exists() and path.samefile(descriptor)):
-            return [str(path.relative_to(home))[-SAID:]]
-    return []
+            return str(path.relative_to(home))[-SAID:]
+    return ""
 
 
 def main() -> None:

@@ -129,6 +129,16 @@ def orphans_wal(version: str) -> bool:
     return parsed is not None and first <= parsed[:3] <= last
 
 
+def wal_reset_bug(sqlite: str) -> bool:
+    """Whether a version of SQLite may damage a database in WAL mode (https://sqlite.org/wal.html#walresetbug).
+
+    The versions as Hermes has them (0.22: hermes_cli/sqlite_runtime.py).
+    """
+    version = (*(parse(sqlite) or ()), 0, 0)[:3]
+    fixed = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51) or version >= (3, 51, 3)
+    return version >= (3, 7) and not fixed
+
+
 def stop_seconds(settings: Mapping[str, Any]) -> int:
     """How long the gateway may need to end, in seconds: what it waits for running work, and half a minute to close.
 

@@ -34,10 +34,16 @@ class _Verify(Command):
     "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a JUnit XML report there."
 )
 @click.option("--only", multiple=True, metavar="ID", help="Ask only this check or layer of checks; may be repeated.")
+@click.option("--deep", is_flag=True, help="Check the databases thoroughly, however large they are; takes its time.")
 @click.option("--skip", multiple=True, metavar="ID", help="Leave out this check or layer of checks; may be repeated.")
 @pass_context
 def verify(
-    context: Context, agents: tuple[int, ...], junit: Path | None, only: tuple[str, ...], skip: tuple[str, ...]
+    context: Context,
+    agents: tuple[int, ...],
+    junit: Path | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    deep: bool,
 ) -> None:
     """Prove that AGENT works, from the container to an answer of the model.
 
@@ -51,7 +57,7 @@ def verify(
       proxhermes verify 118 --skip hermes           all but one layer's
       proxhermes verify -q --json > report.json     for monitoring
     """
-    verify_agents(context, context.agents(agents), only, skip, junit)
+    verify_agents(context, context.agents(agents), only, skip, junit, deep=deep)
 
 
 def verify_agents(
@@ -61,6 +67,8 @@ def verify_agents(
     skip: Sequence[str] = (),
     junit: Path | None = None,
     before: Mapping[str, Any] | None = None,
+    *,
+    deep: bool = False,
 ) -> None:
     """Verify each agent and write the reports that were asked for; `before` stands in the JSON ahead of the checks.
 
@@ -72,14 +80,15 @@ def verify_agents(
     from proxhermes.verify.report import as_dict, as_junit
     from proxhermes.verify.runner import run_checks, select
     from proxhermes.verify.scene import Scene
+    from proxhermes.verify.state import DEEP, QUICK
 
     chosen = select(CHECKS, only, skip)
     if junit and not junit.parent.is_dir():  # told before the checks are asked, not after
         raise UsageError(f"--junit {junit}: there is no folder {junit.parent}")
-    wanted = frozenset(check.id for check in chosen)
+    wanted, depth = frozenset(check.id for check in chosen), DEEP if deep else QUICK
     reports: list[Report] = []
     for agent in agents:
-        with context.doors(agent) as doors, closing(Scene(agent, doors, doors.events, wanted)) as scene:
+        with context.doors(agent) as doors, closing(Scene(agent, doors, doors.events, wanted, depth)) as scene:
             report = run_checks(scene, chosen, doors.events)
         reports.append(report)
         counts = ", ".join(f"{report.count(verdict)} {verdict.value}" for verdict in Verdict if report.count(verdict))

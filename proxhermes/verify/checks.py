@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxhermes.verify import container, crons, engine, hermes, host, layer, mcp, service
+from proxhermes.verify import container, crons, engine, hermes, host, layer, mcp, service, state
 from proxhermes.verify.model import Check
 
 # The files that root and the agent wrote are looked at once the agent has written its own: one look for all.
@@ -12,6 +12,7 @@ CHECKS: tuple[Check, ...] = (
     *service.CHECKS,
     *layer.CHECKS,
     *hermes.CHECKS[:-2],
+    *state.CHECKS,
     *mcp.CHECKS,
     *crons.CHECKS,
     *host.CHECKS,

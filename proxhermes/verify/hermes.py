@@ -8,7 +8,7 @@ from proxhermes import upstream
 from proxhermes.hermes import messaging, ports
 from proxhermes.plan.model import Layer
 from proxhermes.verify import files, service
-from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
+from proxhermes.verify.model import Check, Finding, failed, hindered, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
 _NEWEST: Final = ".".join(map(str, upstream.NEWEST_SEEN))
@@ -49,11 +49,6 @@ def _version(scene: Scene) -> Finding:
 
 def _installed(code: upstream.Code | None) -> str:
     return f"{code.version} is installed" if code else "the installed code does not tell which one it is"
-
-
-def hindered(scene: Scene, check_id: str, why: str) -> Finding:
-    """What `check_id` failed for is told there; where that one is not asked, it is told here."""
-    return skipped(f"{why}: see {check_id}") if scene.wants(check_id) else failed(why)
 
 
 def _platforms(scene: Scene) -> Finding:

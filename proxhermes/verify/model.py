@@ -102,3 +102,8 @@ def line(text: str) -> str:
     """One line of bounded length: much of it was said by a guest, which may want to write lines of ours."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def hindered(scene: Scene, check_id: str, why: str) -> Finding:
+    """What `check_id` failed for is told there; where that one is not asked, it is told here."""
+    return skipped(f"{why}: see {check_id}") if scene.wants(check_id) else failed(why)

@@ -26,7 +26,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import crons, files, mcp
+from proxhermes.verify import crons, files, mcp, state
 from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
@@ -135,15 +135,23 @@ class Scene:
     """One agent under verification.
 
     `wants` names what may be asked of the guest, so that a run with `--only` neither talks to the model nor writes
-    files that nobody will look at.
+    files that nobody will look at. `depth`: how thoroughly the databases are looked at.
     """
 
-    def __init__(self, agent: Agent, doors: Doors, events: Events, wants: frozenset[str]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        doors: Doors,
+        events: Events,
+        wants: frozenset[str],
+        depth: state.Depth = state.QUICK,
+    ) -> None:
         self.agent = agent
         self.doors = doors
         self.nonce = secrets.token_hex(6)
         self._events = events
         self._wants = wants
+        self._depth = depth
         self._left_files = False
         self.asked: dict[str, Any] = {}
         """The sources that were asked: what they said, or how they failed."""
@@ -180,11 +188,12 @@ class Scene:
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
         bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}
+        bundle |= state.bundle(self._depth) if self.wants(state.ID) else {}
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [self.nonce, *mounts]
         with self._events.step("asking the guest"):
             self._left_files = bool(mounts)
-            limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts) + mcp.seconds(agent)
+            limit = GUEST_SECONDS + MOUNT_SECONDS * len(mounts) + mcp.seconds(agent) + self._depth.seconds
             result = self.doors.guest(agent.vmid).run(
                 bundle, "guest-verify.sh", args, timeout=limit, doing=f"verifying agent {agent.vmid} from inside"
             )

@@ -42,6 +42,13 @@ LITELLM = {
 }
 GATEWAY = {"status": 200, "version": "0.22.2", "error": ""}
 REPLY = {"answered": True, "status": 200, "text": f"PROOF-{NONCE}", "error": ""}
+DATABASES = {
+    "sqlite": "3.53.4",
+    "databases": [{"name": "state.db", "size": 4096, "others": [], "wal": True, "state": "fine", "said": ""}],
+    "more": 0,
+    "cut": False,
+    "orphans": [],
+}
 SOUL = Given("home", "SOUL.md", b"I am\n")
 PARTS = ("cron", "sessions", "logs", "memories", "plugins", ".proxhermes")
 FOLDERS = ("home:", "user_home:", "workspace:", *(f"home:{name}" for name in PARTS))
@@ -89,6 +96,8 @@ GUEST = {
     "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
     "api": json.dumps({"default": {"jobs": [JOB], "skills": []}}),
     "crons": json.dumps({"news": {"id": JOB["id"], "declared": {}, "record": JOB}}),
+    "status": "running",
+    "databases": json.dumps(DATABASES),
 }
 DIALOGUE = {
     "answer": json.dumps(REPLY),
@@ -192,6 +201,13 @@ def reply(**change: Any) -> str:
     return json.dumps(REPLY | change)
 
 
+def databases(**change: Any) -> dict[str, str]:
+    """The probe's answer with something else for the one database, or for all of them."""
+    (state,) = DATABASES["databases"]  # type: ignore[misc]  # one
+    whole = {key: change.pop(key) for key in change.keys() & DATABASES.keys()}
+    return {"databases": json.dumps(DATABASES | {"databases": [state | change]} | whole)}
+
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("container.running", {"running": False}, "stopped"),
     ("hermes.asks", {"node": {"page.7642/v1/models": "200"}}, "answers anybody"),
@@ -280,6 +296,20 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hermes.crons", {"guest": jobs(prompt="Mine")}, "news: not as declared: prompt"),
     ("hermes.crons", {"guest": jobs(state="paused")}, "news: not as declared: enabled"),
     ("hermes.crons", {"guest": jobs(next_run_at=None)}, "does not know when it is next"),
+    (
+        "hermes.state",
+        {"guest": databases(state="damaged", said="Page 3: never used")},
+        "is damaged: Page 3: never used",
+    ),
+    ("hermes.state", {"guest": databases(others=["state.db-shm 0:0"])}, "state.db-shm 0:0 is not the agent's"),
+    ("hermes.state", {"guest": databases(state="special", said="a pipe")}, "state.db is a pipe"),
+    ("hermes.state", {"guest": databases(state="unreadable", said="Input/output error")}, "Input/output error"),
+    (
+        "hermes.state",
+        {"guest": databases(orphans=[{"pid": 7, "fd": 12, "name": "state.db-wal"}])},
+        "state.db-wal that was deleted",
+    ),
+    ("hermes.state", {"guest": {"databases": "", "databases.err": "no python"}}, "no python"),
     ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
     ("hermes.managed", {"guest": {"managed.err": None, "managed": "✓ Set proxhermes.verify = refused"}}, "not refused"),
 ]
@@ -322,6 +352,9 @@ def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
     assert LOOKS["hermes.crons"](one).evidence == "news: every 120m, next 2026-11-30T07:00:00+00:00"
     one.agent.hermes.crons = {}
     assert LOOKS["hermes.crons"](one).verdict is Verdict.SKIP
+    assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
+    for doubt in ({"state": "unchecked"}, {"more": 9900}, {"cut": True}, {"sqlite": "3.46.1"}):
+        assert LOOKS["hermes.state"](scene(guest=databases(**doubt))).verdict is Verdict.WARN
 
 
 def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
