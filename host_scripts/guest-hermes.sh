@@ -131,5 +131,5 @@ if [ "$action" != none ]; then
   rm -f "$pending"
 fi
 if [ -f crons.json ]; then
-  rt_exec "$python" -I -c "$(cat ./cron-jobs.py)" "$inner_home" default <crons.json
+  rt_exec "$python" -I -S -c "$(cat ./cron-jobs.py)" "$inner_home" default <crons.json
 fi

@@ -48,7 +48,7 @@ ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_hom
 
 # What the gateway knows of jobs and skills, where the inventory has any; and which of the jobs are ours.
 if [ -f gateway-probe.py ]; then
-  ask api 60 rt_exec "$python" -I -c "$(cat gateway-probe.py)" "$inner_home" "$api_port"
+  ask api 60 rt_exec "$python" -I -S -c "$(cat gateway-probe.py)" "$inner_home" "$api_port"
   ask crons 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
     dd if="$now_home/.proxhermes/crons" iflag=nonblock,fullblock bs=1M count=1 status=none
 fi

@@ -23,6 +23,8 @@ class Release:
     duplicate_keys: a key that config.yaml has twice counts as it is written last, or makes the file unreadable.
     unreachable_s: how long a question takes to fail when nothing listens at LiteLLM's address, in seconds.
     python: the versions of Python that it runs on, as pip has them.
+    cron_keeps_model: a cron job without a model of its own keeps to the one that it was made under: it is skipped once
+    another one is configured, or is done with the older one (0.19: cron/jobs.py, model_snapshot).
     """
 
     since: Version
@@ -32,6 +34,7 @@ class Release:
     unreachable_s: int
     mcp_sdk: Literal[1, 2]
     python: str
+    cron_keeps_model: bool = False
 
 
 RELEASES: Final = (
@@ -43,13 +46,26 @@ RELEASES: Final = (
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
+        cron_keeps_model=True,
     ),
     Release(
-        since=(0, 20), config_version=33, duplicate_keys="last", unreachable_s=25, mcp_sdk=1, python=">=3.11,<3.14"
+        since=(0, 20),
+        config_version=33,
+        duplicate_keys="last",
+        unreachable_s=25,
+        mcp_sdk=1,
+        python=">=3.11,<3.14",
+        cron_keeps_model=True,
     ),
     # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
     Release(
-        since=(0, 21), config_version=33, duplicate_keys="last", unreachable_s=331, mcp_sdk=1, python=">=3.14,<3.15"
+        since=(0, 21),
+        config_version=33,
+        duplicate_keys="last",
+        unreachable_s=331,
+        mcp_sdk=1,
+        python=">=3.14,<3.15",
+        cron_keeps_model=True,
     ),
     # ruamel.yaml in the place of PyYAML (hermes_yaml.py).
     Release(

@@ -115,6 +115,13 @@ def stored(record: Mapping[str, Any]) -> Definition:
     }
 
 
+def made_under(job: Job) -> str | None:
+    """The model that a job keeps to, in small letters; None where it has one of its own, or keeps to none."""
+    if _text(job.record.get("model")) is not None or job.definition["no_agent"]:
+        return None
+    return (_text(job.record.get("model_snapshot")) or "").lower() or None
+
+
 def _text(value: object) -> str | None:
     """A value that should be text; None for an empty one. The agent may write anything there."""
     if isinstance(value, str | int | float):

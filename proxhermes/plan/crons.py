@@ -59,8 +59,13 @@ class CronsPlan:
         return {NAME: json.dumps({"fields": crons.RECORD, "steps": steps}).encode()}
 
 
-def plan_crons(wanted: Mapping[str, Definition], facts: GuestFacts, *, force: bool = False) -> CronsPlan:
-    """wanted: the jobs that are declared, by name. force: take over a job of the agent's that has the name of one."""
+def plan_crons(
+    wanted: Mapping[str, Definition], facts: GuestFacts, *, force: bool = False, model: str | None = None
+) -> CronsPlan:
+    """wanted: the jobs that are declared, by name. force: take over a job of the agent's that has the name of one.
+
+    model: the one that is configured, where Hermes keeps to the one that a job was made under; else None.
+    """
     memory = crons.read_memory(facts.content("last-crons"))
     file = facts.files.get("crons")
     jobs = () if file is None else crons.read_jobs(file.content)
@@ -69,7 +74,8 @@ def plan_crons(wanted: Mapping[str, Definition], facts: GuestFacts, *, force: bo
     known = {job.id: job for job in jobs}
     ours = {given.id for given in memory.values()}
     plans = [
-        _declared(name, definition, memory.get(name), known, ours, force=force) for name, definition in wanted.items()
+        _declared(name, definition, memory.get(name), known, ours, force=force, model=model)
+        for name, definition in wanted.items()
     ]
     plans += [_undeclared(name, given, known.get(given.id)) for name, given in memory.items() if name not in wanted]
     changes = [change for plan in plans for change in plan.changes]
@@ -87,7 +93,14 @@ def _unreadable(wanted: Mapping[str, Definition], memory: Mapping[str, Given]) -
 
 
 def _declared(
-    name: str, wanted: Definition, given: Given | None, known: Mapping[str, Job], ours: set[str], *, force: bool
+    name: str,
+    wanted: Definition,
+    given: Given | None,
+    known: Mapping[str, Job],
+    ours: set[str],
+    *,
+    force: bool,
+    model: str | None,
 ) -> CronsPlan:
     job = known.get(given.id) if given else None
     notes: list[str] = []
@@ -105,6 +118,9 @@ def _declared(
             step = Step(name, None, wanted, tuple(_made(wanted)))
             return CronsPlan((change(_subject(name), None, _summary(wanted)),), (step,), tuple(notes))
         job, given = namesakes[0], None
+    if model is not None and (before := crons.made_under(job)) not in (None, model.lower()):
+        commands = (("remove", job.id), *_made(wanted))
+        return CronsPlan((change(f"{_subject(name)}: model", before, model),), (Step(name, None, wanted, commands),))
     return _brought_up_to_date(name, wanted, job, given, notes)
 
 

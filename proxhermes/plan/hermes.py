@@ -75,7 +75,8 @@ def plan_hermes(
     )
     changes = [*move.changes, *files.changes]
     service = plan_service(agent, facts, move, worst(changes), package)
-    crons = plan_crons(wanted.crons, facts, force=force_documents)
+    model = agent.litellm.model if code is not None and code.release.cron_keeps_model else None
+    crons = plan_crons(wanted.crons, facts, force=force_documents, model=model)
     return HermesPlan(
         changes=(*changes, *service.changes, *crons.changes),
         files={**entries.bundle(files.entries), **service.files, **crons.files},

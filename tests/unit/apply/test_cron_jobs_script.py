@@ -47,7 +47,15 @@ def home(tmp_path: Path) -> Path:
 
 
 def run(home: Path, *steps: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    words = (str(home.parent / "bin" / "python"), "-I", "-c", script("cron-jobs.py").decode(), str(home), "default")
+    words = (
+        str(home.parent / "bin" / "python"),
+        "-I",
+        "-S",
+        "-c",
+        script("cron-jobs.py").decode(),
+        str(home),
+        "default",
+    )
     given = json.dumps({"fields": ["prompt", "enabled"], "steps": steps})
     environment = {"HERMES_HOME": str(home), "PATH": "/nowhere"}
     return subprocess.run(words, input=given, env=environment, capture_output=True, text=True, check=False, timeout=30)

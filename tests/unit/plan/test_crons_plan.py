@@ -205,6 +205,22 @@ def test_one_that_is_as_declared_already_is_ours_from_then_on(make_agent: Any, h
     assert len(hermes.jobs) == 1 and plan_crons(wanted, hermes.facts) == CronsPlan()
 
 
+def test_a_job_that_keeps_to_another_model_is_made_again(make_agent: Any, hermes: Hermes) -> None:
+    wanted = declared(make_agent, news=NEWS, disk=DISK)
+    hermes.carry_out(plan_crons(wanted, hermes.facts))
+    for job in hermes.jobs:
+        job["model_snapshot"] = "Claude-Sonnet"
+    assert plan_crons(wanted, hermes.facts, model="claude-sonnet") == CronsPlan()
+    assert plan_crons(wanted, hermes.facts) == CronsPlan()  # this Hermes keeps to none
+    plan = plan_crons(wanted, hermes.facts, model="gpt")
+    assert lines(plan) == ["cron job news: model: claude-sonnet → gpt"]
+    hermes.carry_out(plan)
+    assert [job["id"] for job in hermes.jobs] == ["000000000002", "000000000003"]
+    assert plan_crons(wanted, hermes.facts, model="gpt") == CronsPlan()
+    hermes.one("news").update(model="own", model_snapshot="claude-sonnet")
+    assert plan_crons(wanted, hermes.facts, model="gpt") == CronsPlan()
+
+
 def test_a_file_that_cannot_be_read_is_told_and_nothing_is_done(make_agent: Any, hermes: Hermes) -> None:
     hermes.carry_out(plan_crons(declared(make_agent, disk=DISK), hermes.facts))
     broken = File(1, 1, 0o600, "regular file", b"{")
