@@ -352,7 +352,6 @@ def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
     assert LOOKS["hermes.crons"](one).evidence == "news: every 120m, next 2026-11-30T07:00:00+00:00"
     one.agent.hermes.crons = {}
     assert LOOKS["hermes.crons"](one).verdict is Verdict.SKIP
-    assert LOOKS["hermes.answer"](scene(dialogue={"answer": "I am a teapot"})).verdict is Verdict.WARN
     for doubt in ({"state": "unchecked"}, {"more": 9900}, {"cut": True}, {"sqlite": "3.46.1"}):
         assert LOOKS["hermes.state"](scene(guest=databases(**doubt))).verdict is Verdict.WARN
 
