@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import Operator, agent
 
+from proxhermes.lab.images.agents import NEWEST
+from proxhermes.lab.images.hermes import REPOSITORY
 from proxhermes.lab.node.lab import Lab
 
 VMID = 161
@@ -166,7 +168,7 @@ def test_a_restart_keeps_the_container_and_a_new_image_does_not(inside: Operator
     assert [found["subject"] for found in bootstrap(inside)] == [".env: MARK"]
     assert container(inside)[0] == identity
     assert container(inside)[1] != started
-    change(inside, "runtime", image="nousresearch/hermes-agent:0.19.0")
+    change(inside, "runtime", image=f"{REPOSITORY}:{NEWEST.version}")
     subjects = [found["subject"] for found in bootstrap(inside)]
     assert subjects == [".env: MARK", "compose.yaml: image"]
     assert container(inside)[0] != identity
@@ -176,10 +178,10 @@ def test_a_restart_keeps_the_container_and_a_new_image_does_not(inside: Operator
 
 def test_a_registry_that_is_down_is_told_and_the_agent_goes_on(inside: Operator) -> None:
     before = container(inside)
-    change(inside, "runtime", image="nousresearch/hermes-agent:0.19.0-2")
+    change(inside, "runtime", image=f"{REPOSITORY}:{NEWEST.rebuild}")
     with without(inside.lab, "INPUT", "-p", "tcp", "--dport", "5000"):
         done = inside.run("bootstrap", code=1)
-    assert "the image nousresearch/hermes-agent:0.19.0-2 could not be pulled" in done.stderr
+    assert f"the image {REPOSITORY}:{NEWEST.rebuild} could not be pulled" in done.stderr
     assert "→ " in done.stderr
     assert container(inside) == before
     assert [each["subject"] for each in bootstrap(inside)] == ["compose.yaml: image"]

@@ -15,6 +15,9 @@ from typing import Any, Final
 import pytest
 from conftest import WITH_DOCKER, Operator, agent, init_pid
 
+from proxhermes.lab.images.agents import NEWEST
+from proxhermes.lab.images.hermes import REPOSITORY
+
 DOCS: Final = Path(__file__).parents[2] / "docs" / "persistence.md"
 WRITE: Final = "PROXHERMES_WRITE_PERSISTENCE"
 COLUMNS: Final = ("event", "made anew", "HERMES_HOME", "HOME", "workspace", "apt", "pip", "npm")
@@ -108,7 +111,7 @@ class Runtime:
     # What happens.
 
     def restart(self) -> None:
-        self.guest("docker restart -t 30 hermes")
+        self.guest("docker restart hermes")
         assert self.up() == []  # it only waits for the gateway
 
     def settings(self) -> None:
@@ -152,7 +155,7 @@ def docker(operator: Operator) -> Runtime:
             "pip": "python3 -m venv ~/tools && ~/tools/bin/pip install -q iniconfig",
         },
         asks={"apt": "test -x /usr/bin/hello", "pip": '~/tools/bin/python -c "import iniconfig"'},
-        section={"type": "docker", "image": "nousresearch/hermes-agent:0.19.0"},
+        section={"type": "docker", "image": f"{REPOSITORY}:{NEWEST.version}"},
     )
 
 
@@ -195,11 +198,11 @@ def runtime(request: pytest.FixtureRequest, lab: Any, tmp_path: Path) -> Iterato
 
 def test_what_persists_across_what(runtime: Runtime) -> None:
     newer: dict[str, Any] = (
-        {"image": "nousresearch/hermes-agent:0.19.0-2"}
+        {"image": f"{REPOSITORY}:{NEWEST.rebuild}"}
         if runtime.kind == "docker"
         else {"package": {"pypi": "hermes-agent==0.19.0"}}
     )
-    image = "nousresearch/hermes-agent" if runtime.kind == "docker" else "debian:12"
+    image = REPOSITORY if runtime.kind == "docker" else "debian:12"
     seen = [
         runtime.row("the service is restarted", runtime.restart),
         runtime.row("`up` with changed settings", runtime.settings),
