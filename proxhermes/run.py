@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from proxhermes.apply.container import apply_container, bring_up
+from proxhermes.apply.container import apply_container, bring_up, note_version
 from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_prepared, apply_tools
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ProxhermesError
@@ -30,6 +30,7 @@ from proxhermes.plan.files import looked_at
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
 from proxhermes.plan.model import Change, Effect, pending
+from proxhermes.plan.notes import read as read_notes
 from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:
@@ -192,11 +193,14 @@ def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bo
         how = "does not run" if facts.exists else "does not exist"
         raise ProxhermesError(f"CT {agent.vmid} on {agent.node} {how}", hint=f"proxhermes create {agent.vmid}")
     target = Target(agent, gather(agent), force_documents)  # what it lacks is told before the guest is asked
-    return _bootstrap(target, doors, events)
+    return _bootstrap(target, doors, events, facts)
 
 
-def _bootstrap(target: Target, doors: Doors, events: Events) -> InnerPlan:
-    """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done."""
+def _bootstrap(target: Target, doors: Doors, events: Events, facts: ContainerFacts) -> InnerPlan:
+    """The same for a container that is known to be the agent's and to run. One round trip if nothing is to be done.
+
+    facts: of the container, as it was found.
+    """
     agent, guest = target.agent, doors.guest(target.agent.vmid)
     # What LiteLLM refuses, or a broken file, stops the run here, before anything is touched.
     plan = _look_into(target, doors, events)
@@ -210,7 +214,11 @@ def _bootstrap(target: Target, doors: Doors, events: Events) -> InnerPlan:
     if plan.hermes.prepare:
         apply_prepared(agent, plan.hermes, guest, events)
         plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
-    return replace(plan, hermes=_set_up(target, plan.hermes, doors, events))
+    done = _set_up(target, plan.hermes, doors, events)
+    noted = read_notes(facts.config.get("description", ""))
+    if done.code and (noted is None or noted.hermes != done.code.version):
+        note_version(agent, done.code.version, doors.pve, events)
+    return replace(plan, hermes=done)
 
 
 def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> HermesPlan:
@@ -252,4 +260,4 @@ def up(
     """
     target = Target(agent, gather(agent), force_documents)
     outer = create(agent, doors, events, take_ownership=take_ownership, target=target)
-    return (*outer.changes, *_bootstrap(target, doors, events).changes)
+    return (*outer.changes, *_bootstrap(target, doors, events, outer.facts).changes)

@@ -35,9 +35,9 @@ class AgentStatus:
     """One agent's container in detail. uptime: seconds. pending: options that wait for a boot.
 
     current: it was last set up from what the inventory says now; None where nobody can tell. version: of proxhermes,
-    at that time. mounts: host folder and guest path as Proxmox has them. remark: what is odd about it.
-    identity: with `persistent`, what the inventory means its container to be (see hermes.persistent); another one than
-    before is another container. `verify` compares it with the one that is there.
+    hermes_version: of the agent, at that time. mounts: host folder and guest path as Proxmox has them. remark: what is
+    odd about it. identity: with `persistent`, what the inventory means its container to be (see hermes.persistent);
+    another one than before is another container. `verify` compares it with the one that is there.
     """
 
     vmid: int
@@ -50,6 +50,7 @@ class AgentStatus:
     pending: tuple[str, ...] = ()
     current: bool | None = None
     version: str | None = None
+    hermes_version: str | None = None
     remark: str | None = None
     identity: str | None = None
 
@@ -93,6 +94,7 @@ def status_of(agent: Agent, facts: ContainerFacts) -> AgentStatus:
         pending=tuple(sorted(facts.pending)),
         current=block.spec == notes.spec_hash(agent) if block and block.spec and not unfinished else None,
         version=block.version if block else None,
+        hermes_version=block.hermes if block else None,
         remark="its creation was cut off; `proxhermes create` goes on from there" if unfinished else None,
         identity=identity(agent),
     )

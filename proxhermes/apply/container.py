@@ -11,7 +11,7 @@ from proxhermes.apply.telling import standing
 from proxhermes.apply.waiting import wait_for
 from proxhermes.errors import ApiError, ProxhermesError, Refused
 from proxhermes.events import Events
-from proxhermes.facts.container import addresses_of, pending_of
+from proxhermes.facts.container import addresses_of, api_path, pending_of
 from proxhermes.facts.properties import parse
 from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
@@ -172,6 +172,19 @@ def _seal(agent: Agent, plan: ContainerPlan, host: HostPlan, pve: Pve, events: E
         events.change(f"wrote the notes of CT {plan.vmid}", subject="notes")
     if protect:
         events.change(f"protected CT {plan.vmid}", subject="protection")
+
+
+def note_version(agent: Agent, version: str, pve: Pve, events: Events) -> None:
+    """Have the container's notes name the version of Hermes. What hinders that is a warning: the agent is up."""
+    config = f"{api_path(agent.node, agent.vmid)}/config"
+    try:
+        now = pve.get(config, current=1)
+        before = str(now.get("description", ""))
+        if (named := notes.naming(before, version)) != before:
+            pve.put(config, digest=now.get("digest"), description=named)
+            events.change(f"noted Hermes {version}", subject="notes")
+    except ProxhermesError as error:
+        events.warning(f"the notes of CT {agent.vmid} do not name Hermes {version}: {error.message}")
 
 
 def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events: Events) -> None:

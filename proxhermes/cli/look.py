@@ -46,6 +46,8 @@ def _lines(agent: AgentStatus) -> list[str]:
     if agent.addresses:
         lines.append(f"  address   {', '.join(agent.addresses)}")
     lines += [f"  mount     {host} → {guest}" for host, guest in agent.mounts]
+    if agent.hermes_version:
+        lines.append(f"  hermes    {agent.hermes_version} (when it was last set up)")
     if agent.pending:
         lines.append(f"  pending   {', '.join(agent.pending)} (until the next boot)")
     if agent.current is not None:

@@ -251,7 +251,9 @@ def _plan_existing(agent: Agent, facts: ContainerFacts) -> ContainerPlan:
 
 def _notes(agent: Agent, current: Mapping[str, str], put: str) -> tuple[str | None, tuple[Change, ...]]:
     """Our block of the notes if it has to be written, and the change that it is."""
-    before, block = current.get("description", ""), notes.render(agent)
+    before = current.get("description", "")
+    known = notes.read(before)
+    block = notes.render(agent, hermes=known.hermes if known else None)
     if notes.same(before, notes.merge(before, block)):
         return None, ()
     return block, (_change("notes", _block_shown(before), _block_shown(block), f"{put} description"),)

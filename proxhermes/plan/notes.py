@@ -25,6 +25,9 @@ _BLOCK: Final = re.compile(
     r"<!-- proxhermes agent (?P<vmid>\d+)(?P<creating> creating)? -->\n(?P<text>.*?)<!-- /proxhermes -->", re.DOTALL
 )
 _MOUNT: Final = re.compile(r"^- `(?P<host>/[^`]*)` on the node is `(?P<guest>/[^`]*)`$", re.MULTILINE)
+_HEADING: Final = re.compile(
+    r"(^### Hermes Agent [^\n]*\n)(?:Hermes (?P<version>[0-9][0-9A-Za-z.+]{0,39})\n)?", re.MULTILINE
+)
 _SPEC: Final = re.compile(r"proxhermes (?P<version>\S+) \(specification (?P<spec>[0-9a-f]+)\)")
 
 
@@ -39,13 +42,17 @@ class Ownership(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Our block as it stands in a container's notes. mounts: host folder and guest path, as they were written."""
+    """Our block as it is in a container's notes. mounts: host folder and guest path, as they were written.
+
+    hermes: the agent's version when it was last set up, if it was known.
+    """
 
     vmid: int
     creating: bool
     version: str | None
     spec: str | None
     mounts: tuple[tuple[str, str], ...]
+    hermes: str | None = None
 
 
 def spec_hash(agent: Agent) -> str:
@@ -59,10 +66,10 @@ def mark(vmid: int, *, creating: bool = False) -> str:
     return f"<!-- proxhermes agent {vmid}{' creating' if creating else ''} -->\n<!-- /proxhermes -->"
 
 
-def render(agent: Agent, *, creating: bool = False) -> str:
-    """Our block for `agent`. creating: until the container has its tag."""
+def render(agent: Agent, *, creating: bool = False, hermes: str | None = None) -> str:
+    """Our block for `agent`. creating: until the container has its tag. hermes: the version that it has, if known."""
     begin, end = mark(agent.vmid, creating=creating).splitlines()
-    lines = [begin, f"### Hermes Agent {agent.hostname}", ""]
+    lines = [begin, f"### Hermes Agent {agent.hostname}", *([f"Hermes {hermes}"] if hermes else ()), ""]
     if agent.mounts:
         lines += [f"- `{mount.host}` on the node is `{mount.guest}`" for mount in agent.mounts]
         lines += [
@@ -85,6 +92,15 @@ def merge(notes: str, block: str) -> str:
     return notes[: first.start()] + block.rstrip("\n") + _BLOCK.sub("", notes[first.end() :])
 
 
+def naming(notes: str, hermes: str) -> str:
+    """`notes` with the version of Hermes in our block, and nothing else changed: the rest says what was done last."""
+    block = _BLOCK.search(notes)
+    if block is None:
+        return notes
+    named = _HEADING.sub(lambda heading: f"{heading[1]}Hermes {hermes}\n", block[0], count=1)
+    return notes[: block.start()] + named + notes[block.end() :]
+
+
 def same(one: str, other: str) -> bool:
     """Whether Proxmox would store both alike: it ends every note with one newline."""
     return one.rstrip("\n") == other.rstrip("\n")
@@ -95,13 +111,14 @@ def read(notes: str) -> Block | None:
     match = _BLOCK.search(notes)
     if match is None:
         return None
-    spec = _SPEC.search(match["text"])
+    spec, heading = _SPEC.search(match["text"]), _HEADING.search(match["text"])
     return Block(
         vmid=int(match["vmid"]),
         creating=match["creating"] is not None,
         version=spec["version"] if spec else None,
         spec=spec["spec"] if spec else None,
         mounts=tuple((each["host"], each["guest"]) for each in _MOUNT.finditer(match["text"])),
+        hermes=heading["version"] if heading else None,
     )
 
 

@@ -189,7 +189,7 @@ def test_a_tool_that_is_excluded_cannot_be_called(someone: Operator) -> None:
 
 def test_a_consent_that_is_denied_changes_nothing(someone: Operator) -> None:
     run, address = begin(someone)
-    assert "Failed" in Browser(someone).consent(address, "deny")
+    assert "The consent was refused" in Browser(someone).consent(address, "deny")
     _, err = run.communicate(timeout=120)
     assert run.returncode == 1, err
     assert "access_denied" in err
@@ -204,7 +204,7 @@ def test_a_login_with_the_owners_browser(someone: Operator, server: str) -> None
         urllib.request.urlopen(urllib.parse.urljoin(back, "/favicon.ico"), timeout=10)
     with pytest.raises(urllib.error.HTTPError, match="404"):  # nor what somebody else makes it ask for
         urllib.request.urlopen(f"{back}?code=x&state=of-another", timeout=10)
-    assert "Successful" in Browser(someone).consent(address, "allow")
+    assert "handed to the agent" in Browser(someone).consent(address, "allow")
     _, err = run.communicate(timeout=180)
     assert run.returncode == 0, err
     assert "is logged in now" in err
@@ -240,6 +240,32 @@ def test_a_new_login_that_comes_to_nothing_leaves_the_old_one(someone: Operator,
     assert (run.returncode, words in err) == (code, True), err
     assert tokens(someone) == before
     assert "hermes mcp login" not in guest(someone, "ps -eo args")
+
+
+FORGED = (
+    "ready",
+    "changed: container forged: made",
+    "5",
+    '{"here": "/data/evil", "pid": 1}',
+    '{"url": "\\u001b]0;PWNED\\u0007ftp://evil.example/?redirect_uri=http://127.0.0.1:4444/cb&state=x"}',
+)
+
+
+def test_what_the_agent_writes_in_the_logins_place_is_not_believed(someone: Operator) -> None:
+    """It has the same rights as what tells us how the login goes, and once became the container's root by it."""
+    run, _ = begin(someone, "--force")
+    script = "cat >/data/written; mkdir -p /data/evil; printf 'id >/data/PWNED' >/data/evil/guest-call.sh; "
+    script += 'for process in /proc/[0-9]*; do if tr "\\0" " " <$process/cmdline | grep -q "^[^ ]*python.* mcp login"; '
+    script += "then cat /data/written >$process/fd/1; echo $process; fi; done 2>/dev/null"
+    lines = "".join(f"{line}\n" for line in FORGED)
+    place = ["docker", "exec", "-i", "--user", "10000:10000", "hermes"]
+    reached = someone.lab.guest(VMID, [*place, "sh", "-c", script], stdin=lines, check=False).stdout
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=120)
+    assert reached.startswith("/proc/"), "nobody was there to write to"
+    assert (run.returncode, out) == (130, ""), err
+    assert "forged" not in err and "PWNED" not in err and "Traceback" not in err
+    assert "none" in guest(someone, "ls /data/PWNED 2>/dev/null || echo none")
 
 
 def test_a_login_survives_a_run(someone: Operator) -> None:
@@ -318,6 +344,19 @@ class Other(Operator):
     def place(self) -> list[str]:
         return ["docker", "exec", "-i", "hermes"] if self.runtime == "persistent" else []
 
+    def lay_traps(self) -> None:
+        """Modules of the agent's own, in what it works in and where its user's packages are, that tell of an import."""
+        names = "json re os pty yaml urllib subprocess sitecustomize usercustomize"
+        packages = " ".join(f"home/.local/lib/python3.{minor}/site-packages" for minor in (11, 12, 13, 14))
+        evil = "open('/var/lib/hermes/.hermes/imported', 'a').write(__name__)"
+        script = f"cd /var/lib/hermes; for folder in workspace {packages}; do mkdir -p $folder; "
+        script += f'for name in {names}; do echo "{evil}" >$folder/$name.py; done; done'
+        self.inside("sh", "-c", script)
+
+    @property
+    def imported(self) -> str:
+        return self.inside("sh", "-c", "cat /var/lib/hermes/.hermes/imported 2>/dev/null || echo nothing").strip()
+
     def inside(self, *argv: str) -> str:
         """What a command says in the agent's place."""
         done = self.lab.guest(self.vmid, [*self.place, *argv], check=False)
@@ -337,12 +376,16 @@ def test_the_agent_calls_a_tool_and_reads_its_document_in_another_runtime(other:
 
 
 def test_a_login_in_another_runtime(other: Other) -> None:
+    """And nothing of what the agent has laid out for who imports it is taken there."""
+    other.lay_traps()
     run, address = begin(other, vmid=other.vmid)
-    assert "Successful" in Browser(other).consent(address, "allow")
+    assert "handed to the agent" in Browser(other).consent(address, "allow")
     _, err = run.communicate(timeout=180)
     assert run.returncode == 0, err
-    verified = other.run("verify", str(other.vmid), "--only", "hermes.mcp", "--only", "hermes.files").stderr
+    checks = ("hermes.mcp", "hermes.files", "hermes.gateway", "hermes.litellm-key")
+    verified = other.run("verify", str(other.vmid), *(word for check in checks for word in ("--only", check))).stderr
     assert "consented: 4 tools" in verified
+    assert other.imported == "nothing"
 
 
 def test_another_runtime_names_who_manages_it(other: Other) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxhermes import run
+from proxhermes import run, upstream
 from proxhermes.apply.guest import Stale
 from proxhermes.errors import ProxhermesError, Refused
 from proxhermes.events import Events
@@ -21,6 +21,7 @@ from proxhermes.plan.hermes_model import change as hermes_change
 from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
+FACTS = ContainerFacts("gihyeon", 118, exists=True)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +68,11 @@ def test_a_file_that_changes_meanwhile_is_planned_for_again_a_few_times(
     doors: Any = SimpleNamespace(guest=lambda _: None)
     target: Any = SimpleNamespace(agent=make_agent())
     if times < run.CHANCES:
-        run._bootstrap(target, doors, Events())
+        run._bootstrap(target, doors, Events(), FACTS)
         assert len(looked) == times + 1
     else:
         with pytest.raises(Stale):
-            run._bootstrap(target, doors, Events())
+            run._bootstrap(target, doors, Events(), FACTS)
         assert len(looked) == run.CHANCES
 
 
@@ -91,7 +92,7 @@ def test_litellm_is_asked_before_an_engine_is_installed(make_agent: MakeAgent, m
     doors: Any = SimpleNamespace(guest=lambda _: None)
     target: Any = SimpleNamespace(agent=make_agent())
     with pytest.raises(Refused):
-        run._bootstrap(target, doors, Events())
+        run._bootstrap(target, doors, Events(), FACTS)
     assert done == ["tools"]
 
 
@@ -112,7 +113,22 @@ def _story(monkeypatch: pytest.MonkeyPatch, plans: list[run.HermesPlan]) -> list
 def _bootstrapped(agent: Agent, events: Events) -> run.InnerPlan:
     doors: Any = SimpleNamespace(guest=lambda _: None)
     target: Any = SimpleNamespace(agent=agent)
-    return run._bootstrap(target, doors, events)
+    return run._bootstrap(target, doors, events, FACTS)
+
+
+@pytest.mark.parametrize(("noted", "written"), [(None, ["0.22.2"]), ("0.19.0", ["0.22.2"]), ("0.22.2", [])])
+def test_the_containers_notes_name_the_version_that_it_has(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, noted: str | None, written: list[str]
+) -> None:
+    _story(monkeypatch, [run.HermesPlan(code=upstream.Code("0.22.2", 50))])
+    told: list[str] = []
+    monkeypatch.setattr(run, "note_version", lambda _agent, version, *_: told.append(version))
+    agent = make_agent()
+    doors: Any = SimpleNamespace(guest=lambda _: None, pve=None)
+    target: Any = SimpleNamespace(agent=agent)
+    config = MappingProxyType({"description": notes.render(agent, hermes=noted)})
+    run._bootstrap(target, doors, Events(), ContainerFacts("gihyeon", 118, exists=True, config=config))
+    assert told == written
 
 
 RESTART = hermes_change("config.yaml: delegation.max_iterations", "250", "50", Effect.RESTART_SERVICE)

@@ -38,6 +38,14 @@ def test_a_running_agent(make_agent: MakeAgent) -> None:
     assert status.current is True and status.mounts == (("/mnt/pve/hdd/hermes", "/data"),) and status.version
 
 
+def test_the_version_is_the_one_that_was_noted(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    noted = facts(agent)
+    assert status_of(agent, noted).hermes_version is None
+    config = {**noted.config, "description": notes.naming(noted.config["description"], "0.22.2")}
+    assert status_of(agent, facts(agent, config=config)).hermes_version == "0.22.2"
+
+
 def test_a_persistent_agent_has_an_identity_which_its_image_makes_another(make_agent: MakeAgent) -> None:
     one, other = (make_agent(runtime={"type": "persistent", "image": image}) for image in ("debian:13", "debian:12"))
     found = [status_of(agent, facts(agent)).identity for agent in (one, other, make_agent())]

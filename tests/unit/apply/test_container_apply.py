@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from proxhermes.apply import waiting
-from proxhermes.apply.container import apply_container, bring_up, download_progress
+from proxhermes.apply.container import apply_container, bring_up, download_progress, note_version
 from proxhermes.apply.destroy import apply_destroy
 from proxhermes.apply.host import apply_host
 from proxhermes.errors import ApiError, CommandFailed, DeadlineExceeded, ProxhermesError, Refused, TaskFailed
 from proxhermes.events import Event, Events, Kind
 from proxhermes.inventory.models import Agent
+from proxhermes.plan import notes
 from proxhermes.plan.container import ContainerPlan
 from proxhermes.plan.destroy import DestroyPlan
 from proxhermes.plan.host import HostPlan
@@ -264,6 +265,29 @@ def test_notes_that_were_edited_meanwhile_are_kept(make_agent: MakeAgent, events
     plan = ContainerPlan("gihyeon", 118, block=BLOCK, protect=True, addresses=("10.1.10.50",))
     bring_up(make_agent(protection=True), plan, NO_HOST, node, events)
     assert node.written == [f"PUT {BASE}/config digest=d9 protection=1 description=typed just now\n{BLOCK}"]
+
+
+def test_the_notes_name_the_version_of_hermes(make_agent: MakeAgent, events: Events, heard: list[Event]) -> None:
+    agent = make_agent()
+    text = notes.render(agent)
+    node: Any = Node(**{f"GET {BASE}/config": {"description": text, "digest": "d9"}})
+    note_version(agent, "0.22.2", node, events)
+    assert node.written == [f"PUT {BASE}/config digest=d9 description={notes.naming(text, '0.22.2')}"]
+    named: Any = Node(**{f"GET {BASE}/config": {"description": notes.naming(text, "0.22.2"), "digest": "d9"}})
+    note_version(agent, "0.22.2", named, events)
+    assert named.written == []
+
+
+def test_a_token_that_may_not_write_notes_stops_nobody(
+    make_agent: MakeAgent, events: Events, heard: list[Event]
+) -> None:
+    agent = make_agent()
+    config = {"description": notes.render(agent), "digest": "d9"}
+    refused = ProxhermesError("403: Permission check failed")
+    node: Any = Node(**{f"GET {BASE}/config": config, f"PUT {BASE}/config": refused})
+    note_version(agent, "0.22.2", node, events)
+    (warning,) = [event.text for event in heard if event.kind is Kind.WARNING]
+    assert "Permission check failed" in warning
 
 
 def test_the_root_shell_s_changes_are_told_as_they_happen(

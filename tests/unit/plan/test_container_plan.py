@@ -126,6 +126,11 @@ def test_notes_of_other_people_are_no_change_and_stay(make_agent: MakeAgent) -> 
     other = make_agent(cores=4)
     changed = plan_container(other, as_proxmox_has_it(agent, description=mine))
     assert changed.block == notes.render(other) and "notes" in [change.subject for change in changed.changes]
+    named = notes.naming(mine, "0.22.2")
+    assert plan_container(agent, as_proxmox_has_it(agent, description=named)).changes == ()
+    assert plan_container(other, as_proxmox_has_it(agent, description=named)).block == notes.naming(
+        notes.render(other), "0.22.2"
+    )
 
 
 NET = "name=eth0,bridge=intra01,hwaddr=BC:24:11:AE:B0:13,ip=dhcp,type=veth"

@@ -30,6 +30,19 @@ def test_the_hash_follows_the_inventory(make_agent: Callable[..., Agent]) -> Non
     assert notes.spec_hash(make_agent()) != notes.spec_hash(make_agent(cores=3))
 
 
+def test_the_version_of_hermes_is_noted_and_nothing_else_changed(make_agent: Callable[..., Agent]) -> None:
+    text = f"mine\n\n{notes.render(make_agent())}after\n"
+    named = notes.naming(text, "0.19.0")
+    assert notes.naming(named, "0.22.2.post1") == notes.naming(text, "0.22.2.post1")
+    assert named == f"mine\n\n{notes.render(make_agent(), hermes='0.19.0')}after\n"
+    found = notes.read(named)
+    assert found and (found.hermes, found.spec) == ("0.19.0", notes.spec_hash(make_agent()))
+    bare = notes.read(text)
+    assert bare and bare.hermes is None
+    assert notes.naming("mine", "0.19.0") == "mine"
+    assert notes.naming(notes.mark(118), "0.19.0") == notes.mark(118), "one that somebody put there by hand"
+
+
 @given(before=st.text(max_size=40), after=st.text(max_size=40))
 def test_text_around_the_block_stays(before: str, after: str) -> None:
     old = "<!-- proxhermes agent 118 creating -->\nold\n<!-- /proxhermes -->"
