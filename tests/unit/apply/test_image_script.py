@@ -32,7 +32,8 @@ def main():
         print("Hermes Agent v0.22.2 (2026.9.24)")
     for name in sys.argv[1:]:
         skills = len(list(Path(__file__).parents[1].glob("skills/*/SKILL.md")))
-        known = {"prefix": sys.prefix, "base": sys.base_prefix, "argv0": sys.argv[0], "file": __file__, "skills": skills}
+        known = {"prefix": sys.prefix, "base": sys.base_prefix, "argv0": sys.argv[0], "file": __file__}
+        known["skills"] = skills
         print(known.get(name, os.environ.get(name)))
     return 0
 """
