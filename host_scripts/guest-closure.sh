@@ -7,18 +7,12 @@
 # the copied libraries: no LD_LIBRARY_PATH, which the agent's own children would inherit, too.
 # shellcheck disable=SC2154 # guest-package.sh assigns `versions`
 
-# package_python FOLDER: an environment with pip in it, on a copy of the guest's Python. It is what `venv` makes, which
-# itself takes no link, as FOLDER still is one.
+# package_python FOLDER: an environment with pip in it, on a copy of a Python of the guest's, or on one that is downloaded.
 package_python() {
   have patchelf || fail 'patchelf is not installed'
-  version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') || return 1
-  library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || return 1
   root=$versions/.building/python
-  mkdir -p "$root/bin" "$root/lib/python$version" || return 1
-  cp -L "/usr/bin/python$version" "$root/bin/" || return 1
-  # Neither tests nor what draws windows or builds extensions; what links out of the folder is the system's own business.
-  tar -C "$library" --exclude=./test --exclude=./idlelib --exclude=./tkinter --exclude=./turtledemo --exclude='./config-*' \
-    --exclude=./EXTERNALLY-MANAGED --exclude=./sitecustomize.py -cf - . | tar -C "$root/lib/python$version" -xf - || return 1
+  if [ -n "$python_url" ]; then package_download "$root" || return 1; else closure_python "$root" || return 1; fi
+  package_venv "$1" "$root/bin" || return 1
   closure_collect "$root" || return 1
   loader=$(patchelf --print-interpreter "$root/bin/python$version") || return 1
   loader=$(closure_copy "$loader" "$root/lib") || return 1
@@ -26,13 +20,19 @@ package_python() {
   # shellcheck disable=SC2016 # it is the loader that knows what $ORIGIN is
   patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$root/bin/python$version" || return 1
   patchelf --set-interpreter "$1/python/lib/$loader" "$root/bin/python$version" || return 1
-  mkdir -p "$versions/.building/bin" "$versions/.building/lib/python$version/site-packages" || return 1
-  printf 'home = %s/python/bin\ninclude-system-site-packages = false\nversion = %s\n' "$1" "$version" \
-    >"$versions/.building/pyvenv.cfg"
-  ln -s "../python/bin/python$version" "$versions/.building/bin/python$version" || return 1
-  ln -s "python$version" "$versions/.building/bin/python" || return 1
-  ln -s "python$version" "$versions/.building/bin/python3" || return 1
   "$1/bin/python" -m ensurepip
+}
+
+# closure_python FOLDER: a copy of the guest's Python and its standard library.
+closure_python() {
+  python=$(command -v "${python_path:-python3}") || return 1
+  version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || return 1
+  library=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || return 1
+  mkdir -p "$1/bin" "$1/lib/python$version" || return 1
+  cp -L "$("$python" -c 'import sys; print(sys._base_executable)')" "$1/bin/python$version" || return 1
+  # Neither tests nor what draws windows or builds extensions; what links out of the folder is the system's own business.
+  tar -C "$library" --exclude=./test --exclude=./idlelib --exclude=./tkinter --exclude=./turtledemo --exclude='./config-*' \
+    --exclude=./EXTERNALLY-MANAGED --exclude=./sitecustomize.py -cf - . | tar -C "$1/lib/python$version" -xf -
 }
 
 # package_finish FOLDER: what the packages need beside Python itself; and whether it now needs nothing else.
@@ -42,7 +42,7 @@ package_finish() {
   # What reads certificates by their usual place finds none in an image that has none.
   cp -L /etc/ssl/certs/ca-certificates.crt "$versions/.building/python/ca-certificates.crt" || return 1
   "$1/bin/python" -m compileall -q -j 2 "$versions/.building/python/lib" >/dev/null || true # a template is no module
-  closure_prove "$1"
+  python_prove "$1"
 }
 
 # closure_copy FILE FOLDER: under the name that it is asked for by; prints it.
@@ -80,26 +80,4 @@ closure_inherit() {
     path=$(patchelf --print-rpath "$object" 2>/dev/null) || continue
     [ -z "$path" ] || patchelf --force-rpath --set-rpath "$path" "$object" || return 1
   done <"$here/objects"
-}
-
-# closure_prove FOLDER: every object of the environment, loaded for real, draws in nothing from outside of it.
-closure_prove() {
-  cat >"$here/prove.py" <<'PYTHON'
-import ctypes, pathlib, ssl, sqlite3, sys  # the two are what is missing first
-
-root = pathlib.Path(sys.prefix).resolve()
-failed = []
-for path in sorted(pathlib.Path(sys.prefix).rglob("*.so*")):
-    if path.is_file() and not path.is_symlink() and path.read_bytes()[:4] == b"\x7fELF":
-        try:
-            ctypes.CDLL(str(path))
-        except OSError as error:
-            failed.append(str(error))
-maps = pathlib.Path("/proc/self/maps").read_text().split("\n")
-loaded = {line.split(maxsplit=5)[5] for line in maps if line.count(" /") and ".so" in line}
-outside = sorted(name for name in loaded if not pathlib.Path(name).resolve().is_relative_to(root))
-print("outside of the environment:", *outside, "\n", *failed, sep="\n  ")
-sys.exit(bool(outside))
-PYTHON
-  "$1/bin/python" -I "$here/prove.py"
 }

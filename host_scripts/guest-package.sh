@@ -14,17 +14,54 @@
 versions=$project/versions
 surroundings=/etc/environment
 
-# package_python FOLDER: an environment with pip in it, which takes its Python from this system. venv refuses a link, and
-# writes its own path down where nobody looks: into what a shell would read in, and into a remark.
+# reason WORDS: why it fails, for package_failed.
+reason() { printf '%s\n' "$*" >"$here/reason"; }
+
+# package_python FOLDER: an environment with pip in it, on a Python of this system's or one that is downloaded. venv
+# refuses a link, and writes its own path down where nobody looks: into what a shell would read in, and into a remark.
 package_python() {
-  python3 -m venv --without-pip "$versions/.building" &&
-    sed -i "s|$versions/.building|$1|" "$versions/.building/pyvenv.cfg" &&
-    rm -f "$versions"/.building/bin/[Aa]ctivate* &&
-    "$1/bin/python" -m ensurepip
+  if [ -n "$python_url" ]; then
+    package_download "$versions/.building/python" && package_venv "$1" "$versions/.building/python/bin" || return 1
+  else
+    "${python_path:-python3}" -m venv --without-pip "$versions/.building" &&
+      sed -i "s|$versions/.building|$1|" "$versions/.building/pyvenv.cfg" &&
+      rm -f "$versions"/.building/bin/[Aa]ctivate* || return 1
+  fi
+  "$1/bin/python" -m ensurepip
+}
+
+# package_download FOLDER: the Python that package.sh names by its hash.
+package_download() {
+  echo "downloading $python_url"
+  curl -fsSL --retry 3 --connect-timeout 30 -m 1800 -o "$TMPDIR/python.tar.gz" "$python_url" || {
+    reason "Python could not be downloaded from $python_url"
+    return 1
+  }
+  found=$(sha256sum <"$TMPDIR/python.tar.gz")
+  [ "${found%% *}" = "$python_sha256" ] || {
+    reason "the Python at $python_url has the SHA-256 ${found%% *}, and not $python_sha256"
+    return 1
+  }
+  mkdir "$1" && tar -C "$1" --no-same-owner --strip-components=1 -xzf "$TMPDIR/python.tar.gz" && rm "$TMPDIR/python.tar.gz"
+}
+
+# package_venv FOLDER PROGRAMS: the environment that `venv` makes, which itself takes no link, as FOLDER still is one; on
+# the Python in PROGRAMS, which is $versions/.building/python/bin.
+package_venv() {
+  found=$(find "$2" -name 'python3.[0-9]*' ! -name '*-config' | head -n 1)
+  version=${found##*/python}
+  mkdir -p "$versions/.building/bin" "$versions/.building/lib/python$version/site-packages" || return 1
+  printf 'home = %s/python/bin\ninclude-system-site-packages = false\nversion = %s\n' "$1" "$version" \
+    >"$versions/.building/pyvenv.cfg"
+  ln -s "../python/bin/python$version" "$versions/.building/bin/python$version" || return 1
+  ln -s "python$version" "$versions/.building/bin/python" && ln -s "python$version" "$versions/.building/bin/python3"
 }
 
 # package_finish FOLDER: what is left to do once all is installed.
 package_finish() { :; }
+
+# python_prove FOLDER: its Python and all its extensions need nothing that is outside of it.
+python_prove() { "$1/bin/python" -I "$here/python-prove.py" "$1"; }
 
 # What pip and git have to know of this place's network, where the whole system is told so. pip.conf it finds by itself.
 package_surroundings() {
@@ -52,14 +89,17 @@ package_sweep() {
   for left in "$versions"/*; do
     if [ -L "$left" ]; then rm -f "$left"; fi
   done
-  rm -rf "$versions/.building" "$versions/.building.tmp"
+  rm -rf "$versions/.building" "$versions/.building.tmp" "$versions/.image/files" "$versions/.image/root"
 }
 
-# package_failed WORDS: with the last that the tools said; what runs now goes on running.
+# package_failed WORDS: with the reason, if one is known, and the last that the tools said; what runs now goes on running.
 package_failed() {
   grep -v '^ *$' "$here/build.log" | tail -n 15 >&2 || true
+  sed -n "s/.* requires a different Python: \([0-9.]*\) not in '\([^']*\)'.*/the agent needs Python \2, and this is \1/p" \
+    "$here/build.log" | head -n 1 | cut -c 1-200 >>"$here/reason"
+  said=$(head -n 1 "$here/reason")
   package_sweep
-  fail "$1; the version that runs was left alone"
+  fail "${said:-$1}; the version that runs was left alone"
 }
 
 # The files of one commit of a git repository, in ./source.
@@ -92,6 +132,38 @@ package_code() (
     HERMES_HOME="$empty_home" "$1/bin/python"
 )
 
+# package_install FOLDER: with hashes, what the file has and nothing else; then the agent itself has to be content with it.
+package_install() {
+  set -- "$1/bin/python" -m pip install --quiet --progress-bar off --no-warn-script-location
+  if [ ! -f package.hashes ]; then
+    "$@" -r package.requirements
+  else
+    "$@" --require-hashes -r package.hashes || return 1
+    PIP_CONFIG_FILE=/dev/null "$@" --isolated --no-index --no-build-isolation -r package.requirements || {
+      reason 'package.require_hashes does not have all that the agent, its extras and packages need'
+      return 1
+    }
+  fi
+}
+
+# package_from_pip FOLDER: an environment with what pip makes of package.requirements.
+package_from_pip() {
+  if [ "$package_source" = git ]; then
+    package_source || package_failed "the commit $package_commit of $package_subject could not be fetched"
+  fi
+  package_python "$1" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be made'
+  package_install "$1" >>"$here/build.log" 2>&1 || package_failed 'pip could not install the agent'
+  package_finish "$1" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
+}
+
+# package_note FOLDER: what is remembered of it. skills: those that Hermes finds beside its code.
+package_note() {
+  skills=$(find "$1/" -path '*/skills/*' -name SKILL.md | wc -l)
+  printf '%s=%s\n' id "$package_id" source "$package_source" subject "$package_subject" ref "$package_ref" \
+    commit "$package_commit" code "$(package_code "$1")" skills "$skills" >"$1/.proxhermes-package"
+  [ "$skills" != 0 ] || echo "note: this package brings no bundled skills; the official image does (runtime.package.image)"
+}
+
 package_build() {
   [ -f "$here/package.sh" ] || return 0
   # shellcheck source=/dev/null
@@ -107,18 +179,15 @@ package_build() {
     install -d -m 0700 "$versions/.building.tmp"
     ln -sT .building "$target"
     : >"$here/build.log"
+    : >"$here/reason"
     package_surroundings
-    if [ "$package_source" = git ]; then
-      package_source || package_failed "the commit $package_commit of $package_subject could not be fetched"
-    fi
-    package_python "$target" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be made'
-    "$target/bin/python" -m pip install --quiet --progress-bar off --no-warn-script-location \
-      -r package.requirements >>"$here/build.log" 2>&1 || package_failed 'pip could not install the agent'
-    package_finish "$target" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
+    case $package_source in
+      image) package_from_image "$target" ;;
+      *) package_from_pip "$target" ;;
+    esac
     package_prove "$target" || package_failed 'the new version does not run'
-    printf 'id=%s\nsource=%s\nsubject=%s\nref=%s\ncommit=%s\ncode=%s\n' "$package_id" "$package_source" \
-      "$package_subject" "$package_ref" "$package_commit" "$(package_code "$target")" >"$target/.proxhermes-package"
-    rm -rf "$versions/.building.tmp"
+    package_note "$target"
+    rm -rf "$versions/.building.tmp" "$versions/.image"
     sync -f "$versions"
     rm "$target"
     mv -T "$versions/.building" "$target"
@@ -165,7 +234,7 @@ package_prune() {
     mv -T "$version" "$versions/.old.$name" # a name that is half removed must never be taken for a version
     echo "changed: $version: removed"
   done
-  rm -rf "$versions"/.old.*
+  rm -rf "$versions"/.old.* "$versions/.image"
 }
 
 # Every version that is whole, with what its code said of itself when it was built.
@@ -180,13 +249,28 @@ package_codes() {
 
 package_facts() {
   fact service.package "$(package_now current)"
-  sed -n 's/^\(subject\|ref\|commit\)=/service.package_\1=/p' "$project/current/.proxhermes-package" 2>/dev/null || true
-  [ -n "$package_url" ] && have git || return 0
-  # A tag that is an object of its own has its commit under its name with ^{}, which then comes last.
-  if (package_surroundings && timeout 20 git ls-remote "$package_url" "$package_ref" "$package_ref^{}") >"$here/refs" 2>"$here/refs.err"; then
-    fact service.git_commit "$(awk -v ref="$package_ref" \
-      '$2 == "refs/heads/" ref || $2 == "refs/tags/" ref || $2 == "refs/tags/" ref "^{}" { found = $1 } END { print found }' "$here/refs")"
+  sed -n 's/^\(subject\|ref\|commit\|skills\)=/service.package_\1=/p' "$project/current/.proxhermes-package" 2>/dev/null || true
+  fact service.architecture "$(dpkg --print-architecture 2>/dev/null || true)"
+  have python3 && fact service.python "$(python3 -I -c 'import platform; print(platform.python_version())' 2>/dev/null || true)"
+  case $asked_kind in
+    git) package_ask git package_ask_git ;;
+    image) package_ask skopeo package_ask_registry ;;
+  esac
+}
+
+# package_ask TOOL FUNCTION: the fact KIND_told is what FUNCTION prints, and KIND_error why it could not; neither without TOOL.
+package_ask() {
+  have "$1" || return 0
+  if "$2" >"$here/told" 2>"$here/told.err"; then
+    fact "service.${asked_kind}_told" "$(cat "$here/told")"
   else
-    fact service.git_error "$(tail -n 1 "$here/refs.err")"
+    fact "service.${asked_kind}_error" "$(grep -v '^ *$' "$here/told.err" | tail -n 1 | cut -c 1-500)"
   fi
+}
+
+package_ask_git() {
+  # A tag that is an object of its own has its commit under its name with ^{}, which then comes last.
+  (package_surroundings && timeout 20 git ls-remote "$asked_subject" "$asked_ref" "$asked_ref^{}") >"$here/refs" || return 1
+  awk -v ref="$asked_ref" \
+    '$2 == "refs/heads/" ref || $2 == "refs/tags/" ref || $2 == "refs/tags/" ref "^{}" { found = $1 } END { print found }' "$here/refs"
 }

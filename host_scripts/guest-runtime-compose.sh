@@ -17,10 +17,21 @@ rt_retire() { compose_retire; }
 rt_verify() { compose_verify; }
 rt_recreate() { :; }
 
+# With the logins that the inventory has, which Docker finds by a folder, and Podman by a file.
+compose_pull() (
+  if [ -f "$here/registry-auth.json" ]; then
+    mkdir -p "$here/registry"
+    cp "$here/registry-auth.json" "$here/registry/config.json"
+    DOCKER_CONFIG=$here/registry REGISTRY_AUTH_FILE=$here/registry/config.json
+    export DOCKER_CONFIG REGISTRY_AUTH_FILE
+  fi
+  "$engine" pull "$image"
+)
+
 compose_prepare() {
   "$engine" image inspect "$image" >/dev/null 2>&1 && return 0
   echo "pulling $image"
-  "$engine" pull "$image" || fail "the image $image could not be pulled"
+  compose_pull || fail "the image $image could not be pulled"
   echo "changed: image $image: pulled"
 }
 

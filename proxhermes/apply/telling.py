@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 def tell(text: str, door: Door, events: Events) -> None:
-    """Tell one line that a script printed: `changed: …` is a change that was made, anything else what a tool said."""
-    before, mark, change = text.partition("changed: ")
-    if mark and not before:
-        events.change(change, door=door.value)
+    """Tell one line that a script printed: `changed: …` is a change that was made, anything else what a tool said.
+
+    `note: …` is for the operator, too.
+    """
+    if text.startswith("changed: "):
+        events.change(text.removeprefix("changed: "), door=door.value)
+    elif text.startswith("note: "):
+        events.note(text.removeprefix("note: "))
     elif text.strip():
         events.line(text)
 

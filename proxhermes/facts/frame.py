@@ -15,13 +15,18 @@ _SHARED: Final = ("guest-common.sh", "guest-call.sh")
 _RUNTIMES: Final = {
     "docker": ("guest-runtime-compose.sh",),
     "persistent": (
-        *("guest-package.sh", "guest-closure.sh"),
+        *("guest-package.sh", "guest-image.sh", "guest-closure.sh"),
         *("guest-runtime-compose.sh", "guest-runtime-persistent.sh"),
     ),
-    "native": ("guest-package.sh", "guest-runtime-native.sh"),
+    "native": ("guest-package.sh", "guest-image.sh", "guest-runtime-native.sh"),
 }
 """By the type of a runtime, the scripts whose functions make it up; a later one goes before an earlier one."""
-_BESIDE: Final = {"docker": ("container-finish.sh",), "persistent": ("persistent-entrypoint.sh",)}
+_PYTHON: Final = ("guest-image.py", "image_layers.py", "image_code.py", "image_libraries.py", "python-prove.py")
+_BESIDE: Final = {
+    "docker": ("container-finish.sh",),
+    "persistent": ("persistent-entrypoint.sh", *_PYTHON),
+    "native": _PYTHON,
+}
 """By the type of a runtime, what its functions put into the guest or compare with what is there."""
 RUNTIME: Final = "runtime.sh"
 

@@ -18,6 +18,7 @@ from proxhermes.errors import CommandFailed, DeadlineExceeded
 from proxhermes.facts import tree
 from proxhermes.facts.frame import frame
 from proxhermes.facts.tree import Seen
+from proxhermes.hermes import registry
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.inventory.models import Agent
@@ -140,7 +141,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[st
 
     Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.
     """
-    bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS), tree.LIST: (tree.render(look), 0o600)}
+    bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS), tree.LIST: (tree.render(look), 0o600), **registry.bundle(agent)}
     if key is not None:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
     arguments = [mount.guest for mount in agent.mounts]

@@ -59,7 +59,9 @@ def _documents(agent: Agent) -> Iterator[_Look]:
             yield _Look(("hermes", "crons", name, "prompt", "file"), partial(crons.prompt, cron, _FILE))
     for name, plugin in hermes.plugins.items():
         yield _Look(("hermes", "plugins", name, "path"), partial(documents.plugin_files, name, plugin, _FILE))
-    yield _Look(("runtime", "package", "wheel"), partial(package.wheel, agent), "runtime.package.wheel")
+    for key, file in package.local_files(agent).items():
+        option = f"runtime.package.{key}"
+        yield _Look(("runtime", "package", key), partial(file.read, option), option)
 
 
 def _logins(agent: Agent, tree: Tree) -> Iterator[_Look]:

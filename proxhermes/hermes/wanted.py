@@ -33,15 +33,15 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place; wheel:
-    the agent's own code, where it comes from one."""
+    """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place; package:
+    files for the agent's own code."""
 
     environment: Environment
     settings: Mapping[str, Any]
     config_text: str | None = None
     files: tuple[documents.Given, ...] = ()
     seeds: tuple[Seed, ...] = ()
-    wheel: bytes | None = field(default=None, repr=False)
+    package: package.Files = field(default_factory=package.Files)
     crons: Mapping[str, crons.Definition] = field(default_factory=dict)
 
 
@@ -53,7 +53,7 @@ def gather(agent: Agent) -> Wanted:
         config_text=_config_text(agent),
         files=documents.given(agent),
         seeds=tuple(_seeds(agent)),
-        wheel=package.wheel(agent),
+        package=package.given(agent),
         crons=crons.declared(agent),
     )
 

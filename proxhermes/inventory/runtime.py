@@ -12,21 +12,22 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from proxhermes.inventory.fields import Matching, Model, UnixUser, mistake
-from proxhermes.inventory.local import LocalPath
+from proxhermes.inventory.package import (
+    NEWEST_ON_PYPI,
+    OFFICIAL_IMAGE,
+    DownloadUrl,
+    Image,
+    Package,
+    Python,
+    PythonArchive,
+    Requirement,
+)
 from proxhermes.inventory.paths import GuestFolder
+from proxhermes.inventory.pythons import SOURCE
+from proxhermes.inventory.secrets import SecretRef
 
-NEWEST_ON_PYPI: Final = "hermes-agent==0.19.0"
-"""The last release that PyPI has: later ones are published as images and in git alone."""
 STATE_DIR: Final = "/var/lib/hermes"
 EXTRAS: Final = ("cron", "cli", "pty", "mcp", "messaging", "web")
-
-
-def _image(value: str) -> str:
-    name = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-    pattern = rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{name}(?:/{name})*(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
-    if not re.fullmatch(pattern, value, re.ASCII):
-        raise mistake(f"{value!r} is not the name of an image", "[REGISTRY/]NAME[:TAG][@sha256:DIGEST]")
-    return value
 
 
 def _port(value: str) -> str:
@@ -54,46 +55,20 @@ def _apt_package(value: str) -> str:
     return value
 
 
-def _requirement(value: str) -> str:
-    if not re.fullmatch(
-        r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9._,-]+\])?(?:[<>=!~]=?[A-Za-z0-9.*+!,<>=~-]+)?", value
-    ):
-        raise mistake(
-            f"{value!r} is not a Python requirement", "without blanks, as in `pandas==2.2.3` or `httpx[http2]>=0.27`"
-        )
-    return value
-
-
-def _wheel(value: LocalPath) -> LocalPath:
-    # PEP 427: pip takes name, version and what it fits from the file's name.
-    if not re.fullmatch(r"[\w.]+-[\w.!+]+(?:-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl", value.path.name, re.ASCII):
-        raise mistake(
-            f"{value.path.name!r} is not the name of a wheel", "as it was built: hermes_agent-0.19.0-py3-none-any.whl"
-        )
-    return value
-
-
-def _repository(value: str) -> str:
-    if not re.fullmatch(r"(?:https?|ssh|git|file)://[^\s'\"\\]+|[\w.-]+@[\w.-]+:[\w./~-]+", value, re.ASCII):
-        raise mistake(f"{value!r} is not the URL of a git repository", "https://…, ssh://…, git@HOST:PATH or file:///…")
-    if re.search(r"://[^/@]*:[^/@]*@", value):
-        raise mistake(
-            "the URL holds a password, which would show in the container's process list",
-            "a URL without it, and git's own credential store or an SSH key of root in the container",
-        )
-    return value
-
-
-Image = Annotated[str, AfterValidator(_image)]
 Arguments = Annotated[tuple[Annotated[str, AfterValidator(_argument)], ...], Field(strict=False)]
 AptPackages = Annotated[tuple[Annotated[str, AfterValidator(_apt_package)], ...], Field(strict=False)]
-Requirements = Annotated[tuple[Annotated[str, AfterValidator(_requirement)], ...], Field(strict=False)]
+Requirements = Annotated[tuple[Requirement, ...], Field(strict=False)]
 Volumes = Annotated[tuple[Annotated[str, AfterValidator(_volume)], ...], Field(strict=False)]
 Ports = Annotated[tuple[Annotated[str, AfterValidator(_port)], ...], Field(strict=False)]
 Extra = Annotated[str, Matching(r"[a-z0-9][a-z0-9_-]*", "the name of an extra", "small letters and digits: `web`")]
 Extras = Annotated[tuple[Extra, ...], Field(strict=False)]
-Ref = Annotated[
-    str, Matching(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "a tag, branch or commit", "as in `v0.19.0`, `main` or a commit")
+Registry = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?",
+        "the name of a registry",
+        "a host, with its port where it has one: `docker.io`, `ghcr.io`, `registry.lan:5000`",
+    ),
 ]
 Interpreter = Annotated[
     str,
@@ -117,30 +92,13 @@ class Healthcheck(Model):
     start_period: Seconds = Field(default=180, description="Seconds after a start in which failures do not count.")
 
 
-class Package(Model):
-    """Where the agent's code comes from: exactly one of PyPI, a wheel, a git repository."""
+class RegistryLogin(Model):
+    """A login at an image registry."""
 
-    pypi: Annotated[str, AfterValidator(_requirement)] | None = Field(
-        default=None, description=f"Requirement for PyPI, as in `{NEWEST_ON_PYPI}`."
-    )
-    wheel: Annotated[LocalPath, AfterValidator(_wheel)] | None = Field(
-        default=None, description="Wheel file, relative to the inventory."
-    )
-    git: Annotated[str, AfterValidator(_repository)] | None = Field(
-        default=None, description="URL of a git repository, as the container reaches it."
-    )
-    ref: Ref | None = Field(default=None, description="Tag, branch or commit, with `git`.")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if sum(source is not None for source in (self.pypi, self.wheel, self.git)) != 1:
-            raise mistake("a package comes from exactly one place", "{pypi: …}, {wheel: FILE} or {git: URL, ref: …}")
-        if self.ref is not None and self.git is None:
-            raise mistake("`ref` belongs to `git`", "{git: URL, ref: TAG}")
-        if self.git is not None and self.ref is None:
-            # Without one, the same inventory would be another agent tomorrow.
-            raise mistake("`git` needs the `ref` that is meant", "{git: URL, ref: TAG-OR-COMMIT}")
-        return self
+    username: Annotated[
+        str, Matching(r"[^\s:\x00-\x1f\x7f]+", "the name of a user", "one word without a colon, as in `joe`")
+    ] = Field(description="Name of the user.")
+    password: SecretRef = Field(description="Password or token.")
 
 
 class _Runtime(Model):
@@ -151,6 +109,11 @@ class _Runtime(Model):
     add_to_path: bool = Field(
         default=True,
         description="Put `hermes`, `hermes-agent` and `hermes-acp` on the Proxmox container's PATH, run as the agent.",
+    )
+    registry_auth: Mapping[Registry, RegistryLogin] = Field(
+        default_factory=dict,
+        description="Logins at image registries, by their host: `docker.io`, `ghcr.io`, `registry.lan:5000`.",
+        examples=[{"ghcr.io": {"username": "joe", "password": {"env": "GHCR_TOKEN"}}}],
     )
 
 
@@ -203,7 +166,18 @@ class _Installed(_Runtime):
         description="Where the agent's code comes from.",
         examples=[{"pypi": NEWEST_ON_PYPI}],
     )
-    extras: Extras = Field(default=EXTRAS, description="Extras of the package (optional dependency groups).")
+    python: Python = Field(
+        default="auto",
+        description="Python that runs it. `auto`: the system's where it fits, else a download; a version; or a path.",
+        examples=["3.14"],
+    )
+    python_mirror: DownloadUrl = Field(
+        default=SOURCE, description="Where Pythons are downloaded from, as uv's UV_PYTHON_INSTALL_MIRROR."
+    )
+    python_archive: PythonArchive | None = Field(default=None, description="A Python of your own in the place of both.")
+    extras: Extras = Field(
+        default=EXTRAS, description="Extras of the package (optional dependency groups); an image has its own."
+    )
     tools: Literal["full", "minimal"] = Field(
         default="full",
         description="On the agent's PATH: git and ripgrep, and with `full` ffmpeg, Node.js and an SSH client, too.",
@@ -221,7 +195,7 @@ class DockerRuntime(_Contained):
     """The official image, or one like it: updated as a whole, nothing installed into it survives."""
 
     type: Literal["docker"] = Field(default="docker", description="The official image under Docker or Podman.")
-    image: Image = Field(default="nousresearch/hermes-agent", description="Image of the agent.")
+    image: Image = Field(default=OFFICIAL_IMAGE, description="Image of the agent.")
 
 
 class PersistentRuntime(_Contained, _Installed):

@@ -67,7 +67,7 @@ def plan_hermes(
     facts = facts or GuestFacts()
     length, notes = _asked(agent, facts)
     move = plan_move(agent, facts)
-    package = plan_package(agent, facts, wanted.wheel) if isinstance(agent.runtime, InstalledRuntime) else None
+    package = plan_package(agent, facts, wanted.package) if isinstance(agent.runtime, InstalledRuntime) else None
     installed = facts.image_id if package is None else package.id
     code = facts.codes.get(installed or "")
     files = plan_files(

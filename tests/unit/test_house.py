@@ -35,7 +35,7 @@ ALLOWED = {
 }
 IO = {"subprocess", "socket", "requests", "paramiko", "proxmoxer", "time", "os", "shutil", "urllib.request"}
 READS = {"open", "read", "read_bytes", "read_text", "resolve", "stat", "walk"}
-READERS = {"documents", "environment", "local_files", "package", "rendering", "wanted"}
+READERS = {"documents", "environment", "local_files", "package", "registry", "rendering", "wanted"}
 """Of hermes/, what reads the operator's own files and secrets."""
 
 

@@ -48,7 +48,7 @@ def build(project: Path, recipe: Recipe, then: str = "package_switch\npackage_up
         shutil.copy(SCRIPTS / name, bundle)
     for name, content in recipe.files.items():
         (bundle / name).write_bytes(content)
-    names = f"project={project}\npackage_url=\npackage_ref=\n"
+    names = f"project={project}\nasked_kind=\n"
     script = f"set -eu\n{names}. ./guest-common.sh\n. ./guest-package.sh\n{PYTHON}\npackage_build\n{then}\n"
     return subprocess.run(["sh", "-c", script], cwd=bundle, capture_output=True, text=True, timeout=30, check=False)
 

@@ -65,6 +65,7 @@ agents:
       shm_size: 512m
       ports: ["127.0.0.1:8642:8642"]
       healthcheck: {enabled: true, interval: 5, timeout: 2, retries: 2, start_period: 60}
+      registry_auth: {registry.lan:5000: {username: joe, password: {env: REGISTRY_PASSWORD}}}
     hermes:
       data_dir: /srv/hermes
       uid: 1000
@@ -109,6 +110,8 @@ agents:
     runtime:
       type: native
       package: {git: "https://git.lan/hermes.git", ref: v1}
+      python: "3.14"
+      python_mirror: http://mirror.lan/python-build-standalone
       extras: [cron, mcp]
       extra_packages: [pandoc]
       extra_python_packages: [pandas==2.2.3]
@@ -125,13 +128,19 @@ agents:
     hostname: three
     litellm: {model: m}
     runtime: {type: persistent, image: "debian:13", allow_root: true, engine: podman, venv_python: python3.12,
-              package: {wheel: hermes_agent-0.19.0-py3-none-any.whl}}
+              package: {wheel: hermes_agent-0.19.0-py3-none-any.whl, require_hashes: hermes.lock},
+              python_archive: {url: "https://mirror.lan/python.tar.gz", sha256: "SHA256"}}
   121:
     node: b
     hostname: four
     litellm: {model: m}
     runtime: {type: persistent, package: {pypi: hermes-agent==0.19.0}}
-""".replace("FINGERPRINT", ":".join(["AB"] * 32))
+  122:
+    node: b
+    hostname: five
+    litellm: {model: m}
+    runtime: {type: native, package: {image: "nousresearch/hermes-agent:0.23.4"}}
+""".replace("FINGERPRINT", ":".join(["AB"] * 32)).replace("SHA256", "0" * 64)
 
 
 @pytest.fixture(autouse=True)

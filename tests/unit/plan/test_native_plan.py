@@ -10,6 +10,8 @@ import pytest
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import File, GuestFacts, Service
 from proxhermes.hermes import package, unit
+from proxhermes.hermes.package import Files
+from proxhermes.hermes.python import System
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine_model import EnginePlan
 from proxhermes.plan.hermes_model import ServicePlan
@@ -18,6 +20,7 @@ from proxhermes.plan.native import plan_native
 from proxhermes.plan.package import plan_package
 from proxhermes.plan.packages import plan_packages, with_packages
 
+SYSTEM = System("debian 13")
 COMMIT = "1240600aa57d34e7a2d69a2b18bc630c14059d9a"
 GIT = {"package": {"git": "https://git.example/hermes.git", "ref": "main"}}
 ASKED = {"package_subject": "https://git.example/hermes.git", "package_ref": "main"}
@@ -34,7 +37,7 @@ def file(text: str) -> File:
 def settled(agent: Agent, **known: str) -> GuestFacts:
     """A guest in which everything is as `agent` wants it, but for what `known` says of the service."""
     facts = {
-        "package": package.recipe(agent, system="debian 13").id,
+        "package": package.recipe(agent, system=SYSTEM).id,
         "user": "10000",
         "group": "10000",
         "enabled": "enabled",
@@ -48,7 +51,7 @@ def settled(agent: Agent, **known: str) -> GuestFacts:
 
 
 def planned(agent: Agent, facts: GuestFacts, so_far: Effect = Effect.NONE) -> ServicePlan:
-    return plan_native(agent, facts, so_far, plan_package(agent, facts, None))
+    return plan_native(agent, facts, so_far, plan_package(agent, facts, Files()))
 
 
 def changes(agent: Agent, facts: GuestFacts, so_far: Effect = Effect.NONE) -> dict[str, tuple[str | None, str | None]]:
@@ -145,21 +148,21 @@ def test_what_others_wrote_is_left_alone(make_agent: Any, name: str) -> None:
 
 
 def package_changes(agent: Agent, **known: str) -> tuple[list[str | None], bool, list[str]]:
-    found = plan_package(agent, GuestFacts("debian", "13", service=Service("running", known)), None)
+    found = plan_package(agent, GuestFacts("debian", "13", service=Service("running", known)), Files())
     return [change.after for change in found.changes], bool(found.files), [*found.notes]
 
 
 def test_a_branch_that_moved_is_another_version(make_agent: Any) -> None:
     agent = native(make_agent, **GIT)
-    ((first,), _, _) = package_changes(agent, git_commit=COMMIT)
+    ((first,), _, _) = package_changes(agent, git_told=COMMIT)
     assert first is not None and first.startswith("main-1240600-")
-    assert package_changes(agent, package=first, git_commit=COMMIT) == ([], False, [])
-    assert package_changes(agent, package=first, git_commit="f" * 40)[1]
+    assert package_changes(agent, package=first, git_told=COMMIT) == ([], False, [])
+    assert package_changes(agent, package=first, git_told="f" * 40)[1]
 
 
 def test_a_repository_that_is_away_leaves_the_agent_where_it_is(make_agent: Any) -> None:
     agent = native(make_agent, **GIT)
-    ((there,), _, _) = package_changes(agent, git_commit=COMMIT)
+    ((there,), _, _) = package_changes(agent, git_told=COMMIT)
     known = {"package": str(there), "package_commit": COMMIT, "git_error": "could not resolve host"} | ASKED
     assert package_changes(agent, **known)[:2] == ([], False)
     assert "could not resolve host" in package_changes(agent, **known)[2][0]
@@ -173,7 +176,7 @@ def test_without_git_the_plan_says_what_is_coming(make_agent: Any) -> None:
 
 def test_a_ref_that_is_not_there_is_refused(make_agent: Any) -> None:
     with pytest.raises(Refused, match="has no main"):
-        package_changes(native(make_agent, **GIT), git_commit="")
+        package_changes(native(make_agent, **GIT), git_told="")
 
 
 def test_packages_that_are_missing_or_of_another_version_are_installed(make_agent: Any) -> None:
