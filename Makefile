@@ -11,11 +11,12 @@ NODES  ?= 3
 UNIT   := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test packages unit lab-test lint format lock lowest bench docs clean persistence
+.PHONY: help setup demo test packages unit lab-test soak lint format lock lowest bench docs clean persistence
 
 help:
 	@echo "make demo      provision an agent on a node of real containers, and look around (needs root)"
 	@echo "make test      unit tests, then the stories on real containers (needs root)"
+	@echo "make soak      every version of Hermes in every runtime, there and back, and write docs/reference/versions.md (needs root)"
 	@echo "make unit      unit tests alone: seconds, no root"
 	@echo "make lint      ruff, mypy --strict, shellcheck"
 	@echo "make lowest    unit tests against the oldest supported packages"
@@ -52,8 +53,16 @@ unit: $(READY)
 	$(RUN)pytest tests/unit $(UNIT)
 
 lab-test: $(READY)
-	@$(RUN)pytest tests/lab -n $(NODES) --dist loadfile --no-loadscope-reorder; code=$$?; \
+	@$(RUN)pytest tests/lab -m 'not soak' -n $(NODES) --dist loadfile --no-loadscope-reorder; code=$$?; \
 	  for dir in /var/lib/proxhermes-lab/test*; do \
+	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
+	  done; exit $$code
+
+# Every version of Hermes in every runtime on each engine, and the way from the oldest to the newest and back.
+soak: packages
+	@PROXHERMES_WRITE_VERSIONS=1 PROXHERMES_TEST_INSTANCE=soak \
+	  $(RUN)pytest tests/lab/test_versions.py tests/lab/test_upgrade.py -n $(NODES) --dist loadgroup; code=$$?; \
+	  for dir in /var/lib/proxhermes-lab/soak*; do \
 	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
 	  done; exit $$code
 

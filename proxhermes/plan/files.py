@@ -116,8 +116,23 @@ def _config(
         f"{config.NAME}: {_path(path)} is no longer in the inventory, but was changed since: it stays"
         for path in update.kept
     ]
+    notes += _of_a_newer(text, code)
     entries = (_written(agent, "home:config.yaml", update.text.encode(), content),) if changes else ()
     return FilesPlan(changes, entries, tuple(notes))
+
+
+def _of_a_newer(text: str | None, code: upstream.Code | None) -> list[str]:
+    """What there is to know of a config.yaml that a newer Hermes has brought up to date, where an older one comes back.
+
+    It goes by what it knows, and leaves the version as it is (0.19: hermes_cli/config.py, check_config_version).
+    """
+    version = config.parse(text or "").get(settings.VERSION)
+    if code is None or type(version) is not int or version <= code.newest_config:
+        return []
+    versions = f"version {version}, of a newer Hermes than {code.version}, which writes {code.newest_config}"
+    return [
+        f"{config.NAME} is of {versions}: what the newer one changed in it stays, and is read as far as it is known"
+    ]
 
 
 def _last_settings(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:

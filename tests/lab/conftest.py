@@ -29,7 +29,10 @@ INSTANCE = "-".join(
 )
 """Files may run side by side (`pytest -n 2 --dist loadfile`), each worker with a node of its own."""
 
-LONG = ("test_native", "test_mcp", "test_persistence", "test_story", "test_create", "test_persistent", "test_bootstrap")
+LONG = (
+    *("test_native", "test_mcp", "test_versions", "test_upgrade", "test_persistence", "test_story", "test_create"),
+    *("test_persistent", "test_bootstrap"),
+)
 """The stories that take longest."""
 
 WITH_DOCKER = {"template": f"local:vztmpl/{docker.NAME}"}

@@ -13,7 +13,7 @@ import yaml
 from proxhermes.inventory import load
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _blocks(file: Path) -> list[str]:
@@ -29,7 +29,7 @@ def test_every_link_leads_somewhere_and_every_document_is_linked_from_the_readme
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):
             assert (file.parent / link).exists(), f"{file.name} leads to {link}"
     readme = DOCS[0].read_text()
-    assert [file.name for file in DOCS[1:] if f"](docs/{file.name}" not in readme] == []
+    assert [str(file) for file in DOCS[1:] if f"]({file.relative_to(ROOT)}" not in readme] == []
 
 
 @pytest.mark.parametrize("block", EXAMPLES)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxhermes import upstream
 from proxhermes.errors import Refused, UsageError
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.tree import Seen
@@ -450,3 +451,22 @@ def test_what_is_remembered_is_read_back(installed: dict[str, str]) -> None:
 def test_no_path_breaks_out_of_its_line() -> None:
     with pytest.raises(ValueError, match="no path"):
         bundle([Entry("/data/a\nfile\t0777\troot\tany\t-\t/etc/x", "file")])
+
+
+@pytest.mark.parametrize(("version", "own", "told"), [("0.19.0", 33, True), ("0.22.2", 50, False), (None, 0, False)])
+def test_an_older_hermes_that_comes_back_to_a_newer_config_is_told(
+    make_agent: Any, version: str | None, own: int, told: bool
+) -> None:
+    """The file stays as it is: what the newer one made of it has no way back."""
+    facts = settled(make_agent())
+    config = facts.files["config"].content
+    assert config
+    newer = config.replace(b"_config_version: 33", b"_config_version: 50")
+    facts = replace(facts, files={**facts.files, "config": File(10000, 10000, 0o640, "regular file", newer)})
+    code = upstream.Code(version, own) if version else None
+    wanted = gather(make_agent())
+    found = plan_files(make_agent(), wanted, facts, context_length=200_000, fresh_key="fresh-key", code=code)
+    assert [f"of version 50, of a newer Hermes than {version}, which writes {own}" in note for note in found.notes] == (
+        [True] if told else []
+    )
+    assert "config.yaml" not in " ".join(subjects(found))
