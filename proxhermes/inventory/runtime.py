@@ -85,6 +85,7 @@ def _repository(value: str) -> str:
 
 
 Image = Annotated[str, AfterValidator(_image)]
+Repository = Annotated[str, AfterValidator(_repository)]
 Arguments = Annotated[tuple[Annotated[str, AfterValidator(_argument)], ...], Field(strict=False)]
 AptPackages = Annotated[tuple[Annotated[str, AfterValidator(_apt_package)], ...], Field(strict=False)]
 Requirements = Annotated[tuple[Annotated[str, AfterValidator(_requirement)], ...], Field(strict=False)]
@@ -126,9 +127,7 @@ class Package(Model):
     wheel: Annotated[LocalPath, AfterValidator(_wheel)] | None = Field(
         default=None, description="Wheel file, relative to the inventory."
     )
-    git: Annotated[str, AfterValidator(_repository)] | None = Field(
-        default=None, description="URL of a git repository, as the container reaches it."
-    )
+    git: Repository | None = Field(default=None, description="URL of a git repository, as the container reaches it.")
     ref: Ref | None = Field(default=None, description="Tag, branch or commit, with `git`.")
 
     @model_validator(mode="after")
