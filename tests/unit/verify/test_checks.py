@@ -96,7 +96,7 @@ GUEST = {
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
     "managed.rc": "0",
     "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
-    "api": json.dumps({"default": {"jobs": [JOB], "skills": ["dice", "release", "other"]}}),
+    "known": json.dumps({"default": {"jobs": [JOB], "skills": ["dice", "release", "other"]}}),
     "crons": json.dumps({"news": {"id": JOB["id"], "declared": {}, "record": JOB}}),
     "status": "running",
     "databases": json.dumps(DATABASES),
@@ -189,7 +189,7 @@ def test_all_is_well(check_id: str) -> None:
 
 
 def jobs(**change: Any) -> dict[str, str]:
-    return {"api": json.dumps({"default": {"jobs": [JOB | change], "skills": []}})}
+    return {"known": json.dumps({"default": {"jobs": [JOB | change], "skills": []}})}
 
 
 def probe(**change: Any) -> dict[str, str]:
@@ -292,9 +292,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"mcp.lab": "  ✗ Connection failed (9ms): refused"}},
         "lab: Connection failed (9ms): refused",
     ),
-    ("hermes.crons", {"guest": {"api": None, "api.err": "no python"}}, "no python"),
-    ("hermes.crons", {"guest": {"api": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
-    ("hermes.crons", {"guest": {"api": '{"default": {"jobs": 7}}'}}, "does not have it"),
+    ("hermes.crons", {"guest": {"known": None, "known.err": "no python"}}, "no python"),
+    ("hermes.crons", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    ("hermes.crons", {"guest": {"known": '{"default": {"jobs": 7}}'}}, "does not have it"),
     ("hermes.crons", {"guest": {"crons": None}}, "does not have it"),
     ("hermes.crons", {"guest": jobs(prompt="Mine")}, "news: not as declared: prompt"),
     ("hermes.crons", {"guest": jobs(state="paused")}, "news: not as declared: enabled"),
@@ -313,9 +313,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "state.db-wal that was deleted",
     ),
     ("hermes.state", {"guest": {"databases": "", "databases.err": "no python"}}, "no python"),
-    ("hermes.skills", {"guest": {"api": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
-    ("hermes.skills", {"guest": {"api": '{"default": {"skills": ["release"]}}'}}, "dice: the agent does not list it"),
-    ("hermes.skills", {"guest": {"api": '{"default": {"skills": 7}}'}}, "does not list it"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"skills": ["release"]}}'}}, "dice: the agent does not list it"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"skills": 7}}'}}, "does not list it"),
     ("hermes.skills", {"guest": {"installed": ""}}, "release: it was not installed"),
     ("hermes.skills", {"guest": {"tree": TREE.replace("release/SKILL", "x")}}, "release: SKILL.md is missing"),
     ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
