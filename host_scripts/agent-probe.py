@@ -2,6 +2,7 @@
 
 Usage: agent-probe.py look HOME PORT BASE_URL MODEL    the gateway, and LiteLLM as the agent reaches it
        agent-probe.py ask HOME PORT SECONDS PROMPT     a question to the agent that runs; code 1: no answer
+       agent-probe.py known HOME PORT PROFILE...       the jobs and skills that the gateway knows, by profile
 HOME: HERMES_HOME; PORT: of the gateway's own API.
 
 Runs as `python -I -S -c`: the standard library alone, no module of the agent's and none of its workspace. The keys are
@@ -27,6 +28,11 @@ MOST = 4 << 20
 NAMES = 20
 SHORT, LONG = 300, 2000
 """Characters that are told of a sentence, and of an answer."""
+JOB = (
+    *("id", "name", "schedule", "prompt", "deliver", "skills", "skill", "script", "no_agent", "workdir", "repeat"),
+    *("enabled", "state", "paused_at", "next_run_at", "last_status", "last_error", "last_delivery_error"),
+)
+"""Keys of a job that are told."""
 LITELLM_KEY, GATEWAY_KEY = "LITELLM_API_KEY", "API_SERVER_KEY"
 
 # Of a .env, as python-dotenv reads it (1.2: parser.py): what an entry begins with, and how it ends. All may be missing.
@@ -181,10 +187,29 @@ def question(key: str, port: str, seconds: float, prompt: str) -> dict[str, Any]
     }
 
 
+def known(key: str, port: str, profile: str) -> dict[str, Any]:
+    """What the gateway has of a profile: its jobs, and the names of the skills that it lists; or why nobody knows."""
+    base = f"http://127.0.0.1:{port}" + ("" if profile == "default" else f"/p/{profile}")
+    lists: list[list[Any]] = []
+    for path, name in (("/api/jobs?include_disabled=true", "jobs"), ("/v1/skills", "data")):
+        status, text = ask(base + path, key)
+        found = within(parsed(text), name)
+        if status != 200 or not isinstance(found, list):
+            return {"error": words(within(parsed(text), "error", "message")) or (f"HTTP {status}" if status else text)}
+        lists.append([entry for entry in found if isinstance(entry, dict)])
+    jobs, skills = lists
+    return {
+        "jobs": [{name: job[name] for name in JOB if name in job} for job in jobs],
+        "skills": [words(skill.get("name")) for skill in skills],
+    }
+
+
 def main(what: str, home: str, port: str, *more: str) -> int:
     keys = variables(read(Path(home, ".env")))
     if what == "ask":
         told = question(keys.get(GATEWAY_KEY, ""), port, float(more[0]), more[1])
+    elif what == "known":
+        told = {profile: known(keys.get(GATEWAY_KEY, ""), port, profile) for profile in more}
     else:
         told = {"gateway": gateway(port), "litellm": litellm(keys.get(LITELLM_KEY, ""), *more)}
     print(json.dumps(told))

@@ -18,6 +18,8 @@ cd "$(dirname "$0")"
 . ./runtime.sh
 # shellcheck source=host_scripts/guest-files-facts.sh
 . ./guest-files-facts.sh
+# shellcheck source=host_scripts/guest-skills.sh
+. ./guest-skills.sh
 scratch=$(mktemp -d -p "$here") # beside this script, where it is on no disk and goes with it
 trap 'rm -rf "$scratch"' EXIT
 
@@ -28,7 +30,7 @@ system() {
   # shellcheck disable=SC2086 # several words on purpose
   have dpkg-query && dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \
     docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
-    podman aardvark-dns catatonit nftables curl $debian_packages 2>/dev/null |
+    podman aardvark-dns catatonit nftables curl git $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
   card=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$card" ] && [ -r "/sys/class/net/$card/mtu" ] && fact mtu "$(cat "/sys/class/net/$card/mtu")"
@@ -144,6 +146,7 @@ files() {
   file runtime "$project/.proxhermes-runtime"
   file compose "$project/compose.yaml"
   file pending "$project/.proxhermes-pending"
+  skills_facts
   files_contents "$scratch"
   files_facts
   file data "$now_home"

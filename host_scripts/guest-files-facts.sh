@@ -33,7 +33,7 @@ as_owner() { setpriv --reuid "$owner" --regid "$group" --clear-groups "$@"; }
 files_facts() {
   files_places
   {
-    cat look 2>/dev/null || true
+    cat look look.skills 2>/dev/null || true
     # Lines of `sha256  label`. Whoever wrote them, they lead no further than the agent's own rights.
     read_as "$now_home/.proxhermes/files" 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p' || true
   } | sort -u | as_owner sh -c "$(cat ./guest-files-look.sh)" look "$now_home" "$now_user_home" "$now_workspace"
@@ -44,7 +44,8 @@ files_contents() {
   content config "$now_home/config.yaml" "$1"
   content env "$now_home/.env" "$1"
   content crons "$now_home/cron/jobs.json" "$1"
-  for each in config.yaml env files crons; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
+  content hub "$now_home/skills/.hub/lock.json" "$1"
+  for each in config.yaml env files crons hub; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
 }
 
 # content NAME PATH FOLDER: owner, mode and content.

@@ -19,6 +19,8 @@ cd "$(dirname "$0")"
 . ./guest-common.sh
 # shellcheck source=host_scripts/guest-runtime-compose.sh
 . ./runtime.sh
+# shellcheck source=host_scripts/guest-skills.sh
+. ./guest-skills.sh
 pending=$project/.proxhermes-pending
 
 action=$1
@@ -105,6 +107,7 @@ commands() {
 
 if [ "$action" = prepare ]; then
   rt_prepare
+  skills_prepare
   exit
 fi
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
@@ -122,6 +125,7 @@ if [ -f runtime ] && ! cmp -s runtime "$project/.proxhermes-runtime"; then
   place runtime "$project/.proxhermes-runtime" 0644
 fi
 if [ -f manifest ]; then sh ./guest-files.sh; fi # ends with its own code where a file is not what had been read
+skills_sweep
 rt_files
 commands
 if [ "$action" != none ]; then
@@ -130,6 +134,7 @@ if [ "$action" != none ]; then
   rt_up
   rm -f "$pending"
 fi
-if [ -f crons.json ]; then
-  rt_exec "$python" -I -S -c "$(cat ./cron-jobs.py)" "$inner_home" default <crons.json
-fi
+# What Hermes keeps itself is changed with its own command; skills first, for jobs may use them.
+for each in hub.json crons.json; do
+  [ ! -f "$each" ] || rt_exec "$python" -I -S -c "$(cat ./agent-steps.py)" "$inner_home" default <"$each"
+done

@@ -47,8 +47,9 @@ ask codes 70 rt_codes
 ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model"
 
 # What the gateway knows of jobs and skills, where the inventory has any; and which of the jobs are ours.
-if [ -f gateway-probe.py ]; then
-  ask api 60 rt_exec "$python" -I -S -c "$(cat gateway-probe.py)" "$inner_home" "$api_port"
+if [ -f profiles ]; then
+  # shellcheck disable=SC2046 # a word a profile
+  ask known 60 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" known "$inner_home" "$api_port" $(cat profiles)
   ask crons 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
     dd if="$now_home/.proxhermes/crons" iflag=nonblock,fullblock bs=1M count=1 status=none
 fi

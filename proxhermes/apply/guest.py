@@ -11,6 +11,7 @@ from proxhermes.events import Events
 from proxhermes.facts.frame import frame, functions
 from proxhermes.facts.guest import parse
 from proxhermes.hermes import assignments, messaging, placement, registry
+from proxhermes.hermes.skills import SCRIPTS as SKILLS
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.plan.engine_model import EnginePlan
@@ -110,7 +111,7 @@ class Stale(CommandFailed):
 def _bundle(agent: Agent, plan: HermesPlan) -> Bundle:
     """What guest-hermes.sh needs beside itself."""
     bundle = {
-        **frame(agent, "guest-hermes.sh", "guest-files.sh", "guest-files-write.sh", "cron-jobs.py", _WAIT),
+        **frame(agent, "guest-hermes.sh", "guest-files.sh", "guest-files-write.sh", "agent-steps.py", *SKILLS, _WAIT),
         **registry.bundle(agent),
         "runtime": (placement.render(placement.of(agent)), 0o600),
     }

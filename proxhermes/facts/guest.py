@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes import upstream
 from proxhermes.errors import CommandFailed, DeadlineExceeded
-from proxhermes.facts import tree
+from proxhermes.facts import skills, tree
 from proxhermes.facts.frame import frame
+from proxhermes.facts.skills import Fetched
 from proxhermes.facts.tree import Seen
 from proxhermes.hermes import registry
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
+from proxhermes.hermes.skills import SCRIPTS as SKILLS
+from proxhermes.hermes.skills import bundle as skills_asked
 from proxhermes.inventory.models import Agent
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ class GuestFacts:
     """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
 
     tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
-    installed there, by the image's id or the version's.
+    installed there, by the image's id or the version's. skills: those from git, by name.
     """
 
     os_id: str = ""
@@ -115,6 +118,7 @@ class GuestFacts:
     mounted: Mapping[str, bool] = field(default_factory=dict)
     litellm: Answer | None = None
     codes: Mapping[str, upstream.Code] = field(default_factory=dict)
+    skills: Mapping[str, Fetched] = field(default_factory=dict)
 
     def content(self, name: str) -> bytes | None:
         """The content of the file called `name` here (config, env, compose, runtime, pending, ...), if it is there."""
@@ -141,7 +145,9 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[st
 
     Raises CommandFailed (without the script's output), ConnectError, DeadlineExceeded.
     """
-    bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS), tree.LIST: (tree.render(look), 0o600), **registry.bundle(agent)}
+    bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS, *SKILLS), tree.LIST: (tree.render(look), 0o600)}
+    bundle |= registry.bundle(agent)
+    bundle |= {name: (content, 0o600) for name, content in skills_asked(agent).items()}
     if key is not None:
         bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
     arguments = [mount.guest for mount in agent.mounts]
@@ -179,7 +185,7 @@ def parse(output: str) -> GuestFacts:
         by_path = line.startswith(_BY_PATH)
         # A path may hold the sign; what is told of it never does.
         name, found, value = line.rpartition("=") if by_path else line.partition("=")
-        if not found or line.startswith(tree.SIGN):
+        if not found or line.startswith((tree.SIGN, skills.SIGN)):
             continue
         if name.endswith(":b64") and not by_path:
             facts[name.removesuffix(":b64") + ":"] = base64.b64decode(value)
@@ -204,6 +210,7 @@ def parse(output: str) -> GuestFacts:
         places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
+        skills=skills.parse(output),
         codes={name: code for name, told in _below("code.", text).items() if (code := upstream.code(told))},
     )
 

@@ -2,7 +2,7 @@
 
 Hermes keeps them in `cron/jobs.json` of its home (0.19 and 0.22: cron/jobs.py), which the gateway writes to as well:
 when each ran, when it is next. So proxhermes reads that file and leaves every change to `hermes cron`, which locks it
-(`host_scripts/cron-jobs.py`). A job is known by its id, which Hermes makes; the ids of ours are remembered.
+(`host_scripts/agent-steps.py`). A job is known by its id, which Hermes makes; the ids of ours are remembered.
 """
 
 from __future__ import annotations

@@ -12,29 +12,50 @@ from typing import Final, Literal
 from proxhermes.errors import UsageError
 from proxhermes.hermes import labels, layout, workplace
 from proxhermes.inventory.documents import Document, Plugin
+from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
 
 PLUGINS: Final = "plugins"
 """Folder of HERMES_HOME whose sub-folders are plugins, each with plugin.yaml and `register` in __init__.py
 (Hermes 0.19: hermes_cli/plugins.py); those named in config.yaml's `plugins.enabled` are loaded, when it starts."""
+SKILLS: Final = "skills"
+"""Folder of HERMES_HOME whose sub-folders with SKILL.md are skills (0.19: agent/skill_utils.py); read anew for each
+conversation."""
 HOOKS: Final = "hooks"
 """Folder of HERMES_HOME whose contents the gateway loads when it starts (Hermes 0.19: gateway/hooks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Content that the guest has already: its path there (root's own), size in bytes, and sha256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
-    """One file. place: the working directory, or HERMES_HOME; path: below it; effective: what the agent reads anew
-    for each conversation is in effect at once, code (False) when the service starts."""
+    """One file. place: the working directory, or HERMES_HOME; path: below it; source: in the place of content.
+
+    effective: what the agent reads for each conversation is in effect at once, code (False) when the service starts.
+    """
 
     place: Literal["workspace", "home"]
     path: str
     content: bytes = field(repr=False)
     mode: int = layout.FILE
     effective: bool = True
+    source: Source | None = None
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.source.sha256 if self.source else hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.source.size if self.source else len(self.content)
 
 
 def given(agent: Agent) -> tuple[Given, ...]:
@@ -49,6 +70,9 @@ def given(agent: Agent) -> tuple[Given, ...]:
     found += _files("home", agent.hermes.home_files, f"{at}.home_files")
     for name, plugin in agent.hermes.plugins.items():
         found += plugin_files(name, plugin, f"{at}.plugins.{name}.path")
+    for name, skill in agent.hermes.skills.items():
+        if skill.path is not None:
+            found += skill_files(name, skill.path, f"{at}.skills.{name}.path")
     return tuple(found)
 
 
@@ -72,10 +96,8 @@ def _files(place: Literal["workspace", "home"], files: Mapping[str, Document], o
 
 
 def plugin_files(name: str, plugin: Plugin, option: str) -> tuple[Given, ...]:
-    """All files of a plugin. option: its key, for messages. Raises UsageError for what is none."""
-    files = {
-        str(PurePosixPath(file.written).relative_to(plugin.path.written)): file for file in plugin.path.walk(option)
-    }
+    """All files of a plugin. option: its key, for messages. Raises UsageError for a folder that is not one."""
+    files = _folder(plugin.path, option)
     missing = [
         " or ".join(names) for names in (("plugin.yaml", "plugin.yml"), ("__init__.py",)) if not {*names} & {*files}
     ]
@@ -83,15 +105,38 @@ def plugin_files(name: str, plugin: Plugin, option: str) -> tuple[Given, ...]:
         raise UsageError(
             f"{option}: {plugin.path.path} has no {' and no '.join(missing)}", hint="it is no plugin of Hermes"
         )
+    return tuple(_in_home(f"{PLUGINS}/{name}", files, option, effective=not plugin.enabled))
+
+
+def skill_files(name: str, folder: LocalPath, option: str) -> tuple[Given, ...]:
+    """All files of a skill. option: its key, for messages. Raises UsageError for a folder that is not a skill NAME."""
+    files = _folder(folder, option)
+    if "SKILL.md" not in files:
+        raise UsageError(f"{option}: {folder.path} has no SKILL.md", hint="a skill is a folder with that file in it")
+    called = _called(files["SKILL.md"].read(option).decode("utf-8", "replace"))
+    if called not in (None, name):
+        raise UsageError(
+            f"{option}: its SKILL.md calls it {called!r}, not {name!r}", hint="`name` there is the key here"
+        )
+    return tuple(_in_home(f"{SKILLS}/{name}", files, option, effective=True))
+
+
+def _called(text: str) -> str | None:
+    """The name in the front matter; None where it has none, or is none."""
+    front = re.match(r"---[ \t]*\r?\n(.*?)^---", text, re.DOTALL | re.MULTILINE)
+    name = re.search(r"^name:[ \t]*(.*?)[ \t\r]*$", front[1], re.MULTILINE) if front else None
+    return name[1].strip("\"'") if name else None
+
+
+def _folder(folder: LocalPath, option: str) -> dict[str, LocalPath]:
+    """The files in a folder of the operator's, by their paths below it. Raises UsageError."""
+    files = {str(PurePosixPath(file.written).relative_to(folder.written)): file for file in folder.walk(option)}
     if odd := next((path for path in files if re.search(r"[\x00-\x1f\x7f]", path)), None):
         raise UsageError(f"{option}: {odd!r} is a name with a control character in it")
-    return tuple(
-        Given(
-            "home",
-            f"{PLUGINS}/{name}/{path}",
-            file.read(option),
-            layout.FOLDER if file.executable else layout.FILE,
-            effective=not plugin.enabled,
-        )
-        for path, file in files.items()
-    )
+    return files
+
+
+def _in_home(below: str, files: Mapping[str, LocalPath], option: str, *, effective: bool) -> Iterator[Given]:
+    for path, file in files.items():
+        mode = layout.FOLDER if file.executable else layout.FILE
+        yield Given("home", f"{below}/{path}", file.read(option), mode, effective=effective)

@@ -57,6 +57,9 @@ def _documents(agent: Agent) -> Iterator[_Look]:
     for name, cron in hermes.crons.items():
         if cron.prompt and cron.prompt.file:
             yield _Look(("hermes", "crons", name, "prompt", "file"), partial(crons.prompt, cron, _FILE))
+    for name, skill in hermes.skills.items():
+        if skill.path:
+            yield _Look(("hermes", "skills", name, "path"), partial(documents.skill_files, name, skill.path, _FILE))
     for name, plugin in hermes.plugins.items():
         yield _Look(("hermes", "plugins", name, "path"), partial(documents.plugin_files, name, plugin, _FILE))
     for key, file in package.local_files(agent).items():

@@ -24,8 +24,9 @@ MEMORY: Final = "home:.proxhermes"
 """Folder of what was declared last."""
 NEEDED: Final = ("home:config.yaml", "home:.env")
 """Files that have to be there, and are written from elsewhere."""
-MEMORIES: Final = ("config.yaml", "env", "files", "crons")
-"""The settings, the names in .env, the files given to the agent with their hashes, its cron jobs with their ids."""
+MEMORIES: Final = ("config.yaml", "env", "files", "crons", "hub")
+"""The settings, the names in .env, the files given to the agent with their hashes, its cron jobs with their ids, its
+skills of Hermes' hub."""
 
 
 @dataclass(frozen=True, slots=True)

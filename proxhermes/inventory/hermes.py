@@ -17,6 +17,7 @@ from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.mcp import McpServer
 from proxhermes.inventory.paths import GuestFolder, GuestPath
 from proxhermes.inventory.secrets import SecretFile, SecretRef
+from proxhermes.inventory.skills import Skills
 from proxhermes.inventory.terminal import Terminal
 from proxhermes.inventory.tokens import McpToken
 
@@ -105,6 +106,11 @@ class Hermes(Model):
         examples=[{"mine": {"path": "plugins/mine"}}],
     )
 
+    skills: Skills = Field(
+        default_factory=dict,
+        description="Skills, by name: folders of one's own, of a git repository, or of Hermes' hub.",
+        examples=[{"house-style": {"path": "skills/house-style"}, "dice": {"hub": "official/games/dice"}}],
+    )
     crons: Mapping[Name, Cron] = Field(
         default_factory=dict,
         description="Jobs that the agent does by the clock, by name; those that it made itself stay.",

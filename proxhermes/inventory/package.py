@@ -81,6 +81,7 @@ Python = Annotated[
 ]
 DownloadUrl = Annotated[str, AfterValidator(_download)]
 Sha256 = Annotated[str, Matching(r"[0-9a-f]{64}", "a SHA-256 hash", "64 hex digits, as `sha256sum` prints them")]
+Repository = Annotated[str, AfterValidator(_repository)]
 Ref = Annotated[
     str, Matching(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "a tag, branch or commit", "as in `v0.19.0`, `main` or a commit")
 ]
@@ -97,9 +98,7 @@ class Package(Model):
     wheel: Annotated[LocalPath, AfterValidator(_wheel)] | None = Field(
         default=None, description="Wheel file, relative to the inventory."
     )
-    git: Annotated[str, AfterValidator(_repository)] | None = Field(
-        default=None, description="URL of a git repository, as the container reaches it."
-    )
+    git: Repository | None = Field(default=None, description="URL of a git repository, as the container reaches it.")
     ref: Ref | None = Field(default=None, description="Tag, branch or commit, with `git`.")
     require_hashes: LocalPath | None = Field(
         default=None,

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from proxhermes.inventory import crons_rules, folder_rules, hermes_rules, mcp_rules, package_rules, runtime_rules
+from proxhermes.inventory import (
+    crons_rules,
+    folder_rules,
+    hermes_rules,
+    mcp_rules,
+    package_rules,
+    runtime_rules,
+    skills_rules,
+)
 from proxhermes.inventory.fields import LABEL
 from proxhermes.inventory.models import HIGHEST_VMID, LOWEST_VMID
 from proxhermes.inventory.tree import Report, Tree
@@ -23,6 +31,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     hermes_rules.check(agents, report)
     mcp_rules.check(agents, report)
     crons_rules.check(agents, report)
+    skills_rules.check(agents, report)
     runtime_rules.check(agents, report)
     package_rules.check(agents, report)
     _warn(nodes, agents, report)

@@ -7,7 +7,6 @@ are not touched.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,28 +14,13 @@ from typing import Any, Final
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.hermes import crons, masks
 from proxhermes.hermes.crons import Definition, Given, Job
+from proxhermes.plan import steps
 from proxhermes.plan.documents import FORCE
 from proxhermes.plan.hermes_model import change
 from proxhermes.plan.model import Change, pending
+from proxhermes.plan.steps import NEW, Step
 
-NAME: Final = "crons.json"
-"""The file in the bundle for `host_scripts/cron-jobs.py`."""
-NEW: Final = "@"
-"""Stands in a command for the id of the job that the command before it has made."""
 _SHOWN: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is done for one job. id: None for one that is made; declared: None for one that is removed, or forgotten.
-
-    commands: arguments of `hermes cron`, one list a command; none for what is only to be remembered.
-    """
-
-    name: str
-    id: str | None
-    declared: Definition | None
-    commands: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +34,7 @@ class CronsPlan:
     @property
     def files(self) -> dict[str, bytes]:
         """The steps as a file of the bundle; none where there is nothing to do."""
-        if not self.steps:
-            return {}
-        steps = [
-            {"name": step.name, "id": step.id, "declared": step.declared, "commands": step.commands}
-            for step in self.steps
-        ]
-        return {NAME: json.dumps({"fields": crons.RECORD, "steps": steps}).encode()}
+        return steps.bundle("crons", crons.RECORD, self.steps)
 
 
 def plan_crons(
@@ -79,10 +57,10 @@ def plan_crons(
     ]
     plans += [_undeclared(name, given, known.get(given.id)) for name, given in memory.items() if name not in wanted]
     changes = [change for plan in plans for change in plan.changes]
-    steps = [step for plan in plans for step in plan.steps]
-    if steps and not pending(changes):
+    found = [step for plan in plans for step in plan.steps]
+    if found and not pending(changes):
         changes.append(change("cron jobs", "remembered as they were", "remembered as they are"))
-    return CronsPlan(tuple(changes), tuple(steps), tuple(note for plan in plans for note in plan.notes))
+    return CronsPlan(tuple(changes), tuple(found), tuple(note for plan in plans for note in plan.notes))
 
 
 def _unreadable(wanted: Mapping[str, Definition], memory: Mapping[str, Given]) -> CronsPlan:
@@ -119,7 +97,7 @@ def _declared(
             return CronsPlan((change(_subject(name), None, _summary(wanted)),), (step,), tuple(notes))
         job, given = namesakes[0], None
     if model is not None and (before := crons.made_under(job)) not in (None, model.lower()):
-        commands = (("remove", job.id), *_made(wanted))
+        commands = (("cron", "remove", job.id), *_made(wanted))
         return CronsPlan((change(f"{_subject(name)}: model", before, model),), (Step(name, None, wanted, commands),))
     return _brought_up_to_date(name, wanted, job, given, notes)
 
@@ -148,7 +126,7 @@ def _undeclared(name: str, given: Given, job: Job | None) -> CronsPlan:
     if any(job.definition[each] != given.stored[each] for each in crons.FIELDS if each != "enabled"):
         note = f"{_subject(name)} is no longer in the inventory, but the agent changed it: it stays, as the agent's own"
         return CronsPlan(steps=(forgotten,), notes=(note,))
-    removed = Step(name, given.id, None, (("remove", given.id),))
+    removed = Step(name, given.id, None, (("cron", "remove", given.id),))
     return CronsPlan((change(_subject(name), _summary(given.stored), None),), (removed,))
 
 
@@ -159,9 +137,9 @@ def _made(wanted: Definition) -> Iterator[tuple[str, ...]]:
     options += [f"--{name}={wanted[name]}" for name in ("script", "workdir") if wanted[name]]
     options += ["--no-agent"] if wanted["no_agent"] else []
     prompt = [wanted["prompt"]] if wanted["prompt"] else []
-    yield "create", *options, "--", wanted["schedule"], *prompt
+    yield "cron", "create", *options, "--", wanted["schedule"], *prompt
     if not wanted["enabled"]:
-        yield "pause", NEW
+        yield "cron", "pause", NEW
 
 
 def _edited(job: Job, wanted: Definition, fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -177,9 +155,9 @@ def _edited(job: Job, wanted: Definition, fields: Sequence[str]) -> Iterator[tup
         elif each != "enabled":
             options.append(f"--{each}={wanted[each] or ''}")
     if options:
-        yield "edit", job.id, *options
+        yield "cron", "edit", job.id, *options
     if "enabled" in fields:
-        yield "resume" if wanted["enabled"] else "pause", job.id
+        yield "cron", "resume" if wanted["enabled"] else "pause", job.id
 
 
 def _subject(name: str) -> str:

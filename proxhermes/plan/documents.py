@@ -86,9 +86,9 @@ def _one(
     path: str, file: Given, seen: Seen | None, last: str | None, *, force: bool
 ) -> tuple[Change | None, Entry | None]:
     effect = Effect.NONE if file.effective else Effect.RESTART_SERVICE
-    after = f"{len(file.content)} bytes, {file.sha256[:12]}"
+    after = f"{file.size} bytes, {file.sha256[:12]}"
     if seen is None:
-        return change(path, None, after, effect), Entry(path, "file", file.mode, "agent", file.content, ABSENT)
+        return change(path, None, after, effect), _written(path, file, ABSENT)
     if seen.sha256 is None:
         return change(path, seen.kind, after, effect, f"this is a {seen.kind}, no plain file"), None
     if seen.sha256 == file.sha256:
@@ -97,11 +97,16 @@ def _one(
         return change(path, f"mode {seen.mode:04o}", f"mode {file.mode:04o}", Effect.NONE), Entry(
             path, "mode", file.mode
         )
-    entry = Entry(path, "file", file.mode, "agent", file.content, seen.sha256)
+    entry = _written(path, file, seen.sha256)
     if force or seen.sha256 == last:
         return change(path, seen.sha256[:12], after, effect), entry
     why = "the agent changed it since it was installed" if last else "it was there before proxhermes"
     return change(path, seen.sha256[:12], after, effect, f"{why}; {FORCE} replaces it"), None
+
+
+def _written(path: str, file: Given, expected: str) -> Entry:
+    source = file.source.path if file.source else None
+    return Entry(path, "file", file.mode, "agent", None if source else file.content, expected, source)
 
 
 def _foreign(

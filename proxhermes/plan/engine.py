@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.runtime import NativeRuntime, PersistentRuntime
+from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.plan.docker import plan_docker
 from proxhermes.plan.engine_model import EnginePlan
 from proxhermes.plan.packages import plan_packages, with_packages
@@ -21,4 +21,4 @@ def plan_engine(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     if isinstance(agent.runtime, NativeRuntime):
         return plan_packages(agent, facts)
     plan = plan_podman(agent, facts) if agent.runtime.engine == "podman" else plan_docker(agent, facts)
-    return with_packages(agent, facts, plan) if isinstance(agent.runtime, PersistentRuntime) else plan
+    return with_packages(agent, facts, plan)

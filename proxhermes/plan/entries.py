@@ -19,7 +19,7 @@ class Entry:
     path: in the guest. kind: `folder` (there), `workplace` (the same, but one that is there stays as it is), `file`
     (with this content), `mode` (its mode and owner alone), `gone`, `emptied` (a folder that goes if nothing is in it).
     expected: the sha256 that the file still has to have, ABSENT, or ANY; a file that is something else by then is left
-    alone, and the plan made anew.
+    alone, and the plan made anew. source: a file of root's in the guest that has the content.
     """
 
     path: str
@@ -28,6 +28,7 @@ class Entry:
     owner: Literal["agent", "root"] = "agent"
     content: bytes | None = field(default=None, repr=False)
     expected: str = ANY
+    source: str | None = None
 
 
 def sha256(content: bytes) -> str:
@@ -46,7 +47,9 @@ def bundle(entries: Iterable[Entry]) -> dict[str, bytes]:
         if any(ord(character) < 32 for character in entry.path) or not entry.path.startswith("/"):
             raise ValueError(f"no path for the manifest: {entry.path!r}")
         name = "-"
-        if entry.kind == "file":
+        if entry.source is not None:
+            name = entry.source
+        elif entry.kind == "file":
             name = f"content.{number}"
             contents[name] = entry.content or b""
         fields = (entry.kind, f"{entry.mode:04o}", entry.owner, entry.expected, name, entry.path)

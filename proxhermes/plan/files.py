@@ -20,7 +20,7 @@ from proxhermes.hermes.environment import API_KEY, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import ABSENT, Difference, Path
 from proxhermes.inventory.secrets import MASK
-from proxhermes.plan import documents
+from proxhermes.plan import documents, skills
 from proxhermes.plan.entries import ABSENT as NOTHING
 from proxhermes.plan.entries import Entry, sha256
 from proxhermes.plan.hermes_model import change
@@ -51,6 +51,7 @@ def looked_at(agent: Agent, wanted: Wanted | None) -> tuple[str, ...]:
     if wanted is not None:
         found += documents.looked_at(agent, wanted.files)
         found += [labels.HOME + seed.path for seed in wanted.seeds]
+        found += skills.looked_at(agent)
     return tuple(dict.fromkeys(found))
 
 
@@ -62,20 +63,23 @@ def plan_files(
     context_length: int | None,
     fresh_key: str,
     force_documents: bool = False,
+    held: tuple[str, ...] = (),
     code: upstream.Code | None = None,
 ) -> FilesPlan:
     """The difference between the files that are wanted and those that are.
 
     context_length: in tokens, as LiteLLM tells it. fresh_key: for the gateway's own API, used if .env has none to keep.
-    force_documents: replace documents that the agent changed, too. code: the Hermes that is going to read them, where
-    that is known. Raises UnusableFile for a file that somebody broke, and UsageError for a `${NAME}` in the settings
-    that nothing defines.
+    force_documents: replace documents that the agent changed, too. held: names below which files stay as they are, for
+    it is not known yet which are meant. code: the Hermes that is going to read them, where that is known.
+    Raises UnusableFile for a file that somebody broke, and UsageError for a `${NAME}` in the settings that nothing
+    defines.
     """
     variables_part, lines = _env(agent, wanted, facts, fresh_key)
     _defined(agent, wanted, lines)
     config_part = _config(agent, wanted, facts, context_length, code)
     last = documents.read(_memory(facts, "files"))
-    known = {label: hashed for label, hashed in last.items() if not _is_seed(label)}
+    staying = {label: hashed for label, hashed in last.items() if held and label.startswith(held)}
+    known = {label: hashed for label, hashed in last.items() if not _is_seed(label) and label not in staying}
     given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
     seeds, sown = _seeds(agent, wanted, facts, last)
     parts = (config_part, variables_part, FilesPlan(given.changes, given.entries, given.notes), seeds)
@@ -85,7 +89,7 @@ def plan_files(
     changes = [*folders.changes, *changes, *rights.changes]
     _writable(agent, facts, entries, {entry.path for entry in rights.entries})
     entries = [*folders.entries, *rights.entries, *entries]
-    remembered = _remembered(agent, wanted, facts, {**given.installed, **sown})
+    remembered = _remembered(agent, wanted, facts, {**given.installed, **sown, **staying})
     if remembered and not pending(changes):  # else it goes along with what it is about
         changes.append(change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
     notes = [note for part in parts for note in part.notes]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
-from proxhermes.hermes import package
+from proxhermes.hermes import package, skills
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine_model import EnginePlan, change
 from proxhermes.plan.model import Effect
@@ -27,7 +27,7 @@ def plan_packages(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
 
 
 def with_packages(agent: Agent, facts: GuestFacts | None, plan: EnginePlan) -> EnginePlan:
-    """The plan, with the packages that the agent's own code needs besides."""
+    """The plan, with the packages that the agent's own code and its skills need besides."""
     missing = _missing(agent, facts)
     changes = tuple(change(f"package {name}", before, after, Effect.NONE) for name, before, after in missing)
     names = [f"{name}={after}" if after != "installed" else name for name, _, after in missing]
@@ -39,7 +39,7 @@ def _missing(agent: Agent, facts: GuestFacts | None) -> list[tuple[str, str | No
     """(name, version that is there, version that is meant or `installed`) of those that are missing or another."""
     there = facts.packages if facts else {}
     found = []
-    for wanted in package.build_packages(agent):
+    for wanted in dict.fromkeys((*package.build_packages(agent), *skills.packages(agent))):
         name, _, version = wanted.partition("=")
         if name not in there or (version and there[name] != version):
             found.append((name, there.get(name), version or "installed"))

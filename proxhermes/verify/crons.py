@@ -7,31 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from proxhermes.hermes import crons
 from proxhermes.plan.model import Layer
+from proxhermes.verify import gateway
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 
 if TYPE_CHECKING:
-    from proxhermes.inventory.models import Agent
     from proxhermes.verify.scene import Scene
-
-PROBE = "gateway-probe.py"
-
-
-def scripts(agent: Agent) -> tuple[str, ...]:
-    """What guest-verify.sh needs to ask the gateway; nothing where the inventory has nothing that it would know."""
-    return (PROBE,) if agent.hermes.crons else ()
-
-
-def api(scene: Scene, profile: str = "default") -> Mapping[str, Any]:
-    """What the gateway said through its API; `error` where it did not."""
-    said = (scene.guest.json("api") or {}).get(profile)
-    return said if isinstance(said, dict) else {"error": scene.guest.answer("api").last_words}
 
 
 def _crons(scene: Scene) -> Finding:
     wanted = crons.declared(scene.agent)
     if not wanted:
         return skipped("the inventory has no cron jobs")
-    said = api(scene)
+    said = gateway.said(scene)
     if "error" in said:
         return failed(f"the gateway does not tell its jobs: {said['error']}", "look at hermes.gateway above")
     memory = crons.read_memory(scene.guest.text("crons").encode())

@@ -26,7 +26,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import crons, files, mcp, state
+from proxhermes.verify import files, gateway, mcp, state
 from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
@@ -183,11 +183,12 @@ class Scene:
         """The guest's answers; leaves a test file per mount by root and by the agent."""
         self._require_running()
         agent = self.agent
-        scripts = ("guest-verify.sh", PROBE, *tree.SCRIPTS, *crons.scripts(agent))
+        scripts = ("guest-verify.sh", PROBE, *tree.SCRIPTS)
         bundle = {**frame(agent, *scripts)}
         # A file of the operator's that is missing is told by the check that compares it.
         bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
-        bundle |= {name: (content, 0o600) for name, content in mcp.bundle(agent).items()}
+        more = {**mcp.bundle(agent), **gateway.bundle(agent)}
+        bundle |= {name: (content, 0o600) for name, content in more.items()}
         bundle |= state.bundle(self._depth) if self.wants(state.ID) else {}
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [self.nonce, *mounts]

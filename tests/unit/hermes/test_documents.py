@@ -58,6 +58,44 @@ def test_texts_files_and_plugins_are_read(make_agent: Any, tmp_path: Path) -> No
     assert all(file.effective for file in documents.given(off))
 
 
+SKILL = "---\nname: wiki\ndescription: x\n---\nLook there.\n"
+
+
+def test_a_skill_is_read_and_restarts_nothing(make_agent: Any, tmp_path: Path) -> None:
+    for path, text in (("SKILL.md", SKILL), ("scripts/look.sh", "#!/bin/sh\n"), ("references/a.md", "a\n")):
+        (tmp_path / "wiki" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "wiki" / path).write_text(text)
+    (tmp_path / "wiki" / "scripts" / "look.sh").chmod(0o755)
+    found = documents.given(make_agent(hermes={"skills": {"wiki": {"path": str(tmp_path / "wiki")}}}))
+    assert {file.path: file.mode for file in found} == {
+        "skills/wiki/SKILL.md": 0o640,
+        "skills/wiki/references/a.md": 0o640,
+        "skills/wiki/scripts/look.sh": 0o750,
+    }
+    assert all(file.effective and file.place == "home" for file in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        (SKILL, True),
+        (SKILL.replace("\n", "\r\n"), True),
+        (SKILL.replace("name: wiki", "name: 'wiki' "), True),
+        (SKILL.replace("name: wiki\n", ""), True),
+        ("No front matter\nname: other\n", True),
+        (SKILL.replace("name: wiki", "name: other"), False),
+    ],
+)
+def test_a_skill_is_called_what_its_key_is(make_agent: Any, tmp_path: Path, text: str, fits: bool) -> None:
+    (tmp_path / "SKILL.md").write_bytes(text.encode())
+    agent = make_agent(hermes={"skills": {"wiki": {"path": str(tmp_path)}}})
+    if fits:
+        assert len(documents.given(agent)) == 1
+    else:
+        with pytest.raises(UsageError, match=r"skills\.wiki\.path: its SKILL\.md calls it 'other', not 'wiki'"):
+            documents.given(agent)
+
+
 def test_what_cannot_be_read_is_told_with_its_option(make_agent: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for hermes, words in (

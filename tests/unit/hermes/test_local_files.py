@@ -48,6 +48,13 @@ def hermes(folder: Path, more: str) -> tuple[Problem, ...]:
         ("home_files: {A.md: {file: nope.md}}", "home_files.A.md.file", "nope.md: No such file"),
         ("plugins: {mine: {path: nope}}", "plugins.mine.path", "nope: this is not a folder"),
         ("plugins: {mine: {path: folder}}", "plugins.mine.path", "folder has no plugin.yaml or plugin.yml and no"),
+        ("skills: {mine: {path: nope}}", "skills.mine.path", "nope: this is not a folder"),
+        ("skills: {mine: {path: folder}}", "skills.mine.path", "folder has no SKILL.md"),
+        (
+            "crons: {x: {schedule: every 2h, prompt: {file: nope.md}}}",
+            "crons.x.prompt.file",
+            "nope.md: No such file",
+        ),
         ("auth_file: nope.json", "auth_file", "nope.json cannot be read: No such file"),
         ("auth_file: good.env", "auth_file", "{file: good.env} is not a JSON object"),
         ("mcp_tokens: {lab: {token: {env: T}, client: nope.json}}", "mcp_tokens.lab.client", "cannot be read"),

@@ -93,6 +93,10 @@ agents:
       documents: {USER.md: hello, notes/a.md: {file: a.md}, b.md: {text: b}}
       home_files: {SOUL.md: {file: SOUL.md}}
       plugins: {mine: {path: plugins/mine, enabled: false}}
+      skills:
+        wiki: {path: skills/wiki}
+        release: {git: "https://git.lan/skills.git", ref: v1, subdir: skills/release}
+        dice: {hub: official/games/dice}
       crons:
         news: {schedule: "0 7 * * 1-5", prompt: "What is new?", deliver: [telegram, "discord:5"], skills: [wiki],
                script: news.sh, workdir: /data, enabled: false}

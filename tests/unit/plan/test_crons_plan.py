@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.hermes import crons
-from proxhermes.plan.crons import NAME, CronsPlan, plan_crons
+from proxhermes.plan.crons import CronsPlan, plan_crons
 from proxhermes.plan.model import Effect
 
 NEWS = {"schedule": "0 7 * * 1-5", "prompt": "What is new?", "deliver": "telegram", "skills": ["wiki"]}
@@ -21,7 +21,7 @@ DISK = {"schedule": "every 30m", "script": "disk.sh", "no_agent": True}
 
 
 class Hermes:
-    """What `hermes cron` and cron-jobs.py do (Hermes 0.22: tools/cronjob_tools.py), as far as the plan needs it."""
+    """What `hermes cron` and agent-steps.py do (Hermes 0.22: tools/cronjob_tools.py), as far as the plan needs it."""
 
     def __init__(self) -> None:
         self.jobs: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ class Hermes:
     def carry_out(self, plan: CronsPlan) -> None:
         for step in plan.steps:
             found = step.id
-            for command, *words in step.commands:
+            for _, command, *words in step.commands:
                 said = getattr(self, command)(*(found if word == "@" else word for word in words))
                 found = said or found
             self.memory.pop(step.name, None)
@@ -117,12 +117,12 @@ def test_jobs_are_made_once(make_agent: Any, hermes: Hermes) -> None:
     assert {change.effect for change in plan.changes} == {Effect.NONE}
     hermes.carry_out(plan)
     assert plan_crons(wanted, hermes.facts) == CronsPlan()
-    (step, other) = json.loads(plan.files[NAME])["steps"]
+    (step, other) = json.loads(plan.files["crons.json"])["steps"]
     assert step["commands"] == [
-        ["create", "--name=news", "--deliver=telegram", "--skill=wiki", "--", "0 7 * * 1-5", "What is new?"]
+        ["cron", "create", "--name=news", "--deliver=telegram", "--skill=wiki", "--", "0 7 * * 1-5", "What is new?"]
     ]
     assert other["commands"] == [
-        ["create", "--name=disk", "--deliver=local", "--script=disk.sh", "--no-agent", "--", "every 30m"]
+        ["cron", "create", "--name=disk", "--deliver=local", "--script=disk.sh", "--no-agent", "--", "every 30m"]
     ]
 
 
@@ -142,7 +142,7 @@ def test_only_what_differs_is_said(make_agent: Any, hermes: Hermes) -> None:
     plan = plan_crons(declared(make_agent, news=NEWS | {"schedule": "every 2h", "skills": []}, disk=DISK), hermes.facts)
     assert lines(plan) == ["cron job news: schedule: 0 7 * * 1-5 → every 120m", "cron job news: skills: wiki → None"]
     (step,) = plan.steps
-    assert step.commands == (("edit", "000000000001", "--schedule=every 120m", "--clear-skills"),)
+    assert step.commands == (("cron", "edit", "000000000001", "--schedule=every 120m", "--clear-skills"),)
     assert plan.notes == ()
 
 

@@ -323,3 +323,36 @@ def test_it_reads_others_lines_as_python_dotenv_does(text: str) -> None:
 
 def test_its_names_are_ours() -> None:
     assert (MODULE.LITELLM_KEY, MODULE.GATEWAY_KEY) == (KEY_VARIABLE, API_KEY)
+
+
+JOBS = {"jobs": [{"id": "f8c9ee966f96", "name": "news", "origin": {"chat_id": 7}, "next_run_at": "soon"}, 7]}
+LISTED = {"data": [{"name": "dice", "description": "Roll."}, {"name": 7}, "x"]}
+
+
+def known(home: Path, port: int, *profiles: str) -> dict[str, Any]:
+    code, told = run("known", str(home), str(port), *profiles)
+    assert API not in told and code == 0
+    return dict(json.loads(told))
+
+
+def test_jobs_and_skills_are_those_of_the_gateway_that_runs(home: Path, serve: Callable[..., Web]) -> None:
+    paths = {"/api/jobs?include_disabled=true": (200, JOBS), "/v1/skills": (200, LISTED)}
+    web = serve(paths | {f"/p/work{path}": answer for path, answer in paths.items()})
+    one = {"jobs": [{"id": "f8c9ee966f96", "name": "news", "next_run_at": "soon"}], "skills": ["dice", ""]}
+    assert known(home, web.port, "default", "work") == {"default": one, "work": one}
+    assert {key for _, key in web.asked} == {f"Bearer {API}"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((401, {"error": {"message": "Invalid gateway API key"}}), "Invalid gateway API key"),
+        ((404, "no"), "HTTP 404"),
+        ((200, {"jobs": 7}), "HTTP 200"),
+        ((200, "[" * 99_999), "HTTP 200"),
+    ],
+)
+def test_why_jobs_are_not_known(home: Path, serve: Callable[..., Web], answer: tuple[int, Any], why: str) -> None:
+    web = serve({"/api/jobs?include_disabled=true": answer})
+    assert known(home, web.port, "default") == {"default": {"error": why}}
+    assert "refused" in known(home, 1, "default")["default"]["error"]

@@ -15,6 +15,7 @@ from proxhermes.facts.container import ContainerFacts
 from proxhermes.hermes.documents import Given
 from proxhermes.inventory.crons import Cron
 from proxhermes.inventory.mcp import McpServer
+from proxhermes.inventory.skills import Skill
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
 from proxhermes.verify.model import Verdict
@@ -56,6 +57,7 @@ TREE = "".join(f"tree.{name}=10000 10000 750 - w directory\n" for name in FOLDER
     f"tree.home:.env=10000 10000 600 {'0' * 64} w regular file\n"
     f"tree.home:config.yaml=10000 10000 640 {'0' * 64} w regular file\n"
     f"tree.home:SOUL.md=10000 10000 640 {SOUL.sha256} w regular file\n"
+    f"tree.home:skills/release/SKILL.md=10000 10000 640 {'2' * 64} w regular file\n"
 )
 CRON = Cron.model_validate({"schedule": "every 2h", "prompt": "What is new?"})
 JOB = {
@@ -78,7 +80,7 @@ GUEST = {
     "inspect.rc": "0",
     "listeners": 'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3))',
     "tree": TREE,
-    "installed": "",
+    "installed": f"{'2' * 64}  home:skills/release/SKILL.md\n",
     "strangers": "",
     "state": json.dumps(STATE),
     "root.0.rc": "0",
@@ -94,7 +96,7 @@ GUEST = {
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
     "managed.rc": "0",
     "mcp.lab": "  ✓ Connected (12ms)\n\n    add    Adds",
-    "api": json.dumps({"default": {"jobs": [JOB], "skills": []}}),
+    "known": json.dumps({"default": {"jobs": [JOB], "skills": ["dice", "release", "other"]}}),
     "crons": json.dumps({"news": {"id": JOB["id"], "declared": {}, "record": JOB}}),
     "status": "running",
     "databases": json.dumps(DATABASES),
@@ -156,6 +158,7 @@ def scene(
             mcp_tokens={},
             mcp_servers={"lab": McpServer(command="lab")},
             crons={"news": CRON},
+            skills={"dice": Skill(hub="official/dice"), "release": Skill(git="https://git.lan/x.git", ref="v1")},
             managed=True,
             environment={},
         ),
@@ -186,7 +189,7 @@ def test_all_is_well(check_id: str) -> None:
 
 
 def jobs(**change: Any) -> dict[str, str]:
-    return {"api": json.dumps({"default": {"jobs": [JOB | change], "skills": []}})}
+    return {"known": json.dumps({"default": {"jobs": [JOB | change], "skills": []}})}
 
 
 def probe(**change: Any) -> dict[str, str]:
@@ -289,9 +292,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"mcp.lab": "  ✗ Connection failed (9ms): refused"}},
         "lab: Connection failed (9ms): refused",
     ),
-    ("hermes.crons", {"guest": {"api": None, "api.err": "no python"}}, "no python"),
-    ("hermes.crons", {"guest": {"api": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
-    ("hermes.crons", {"guest": {"api": '{"default": {"jobs": 7}}'}}, "does not have it"),
+    ("hermes.crons", {"guest": {"known": None, "known.err": "no python"}}, "no python"),
+    ("hermes.crons", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    ("hermes.crons", {"guest": {"known": '{"default": {"jobs": 7}}'}}, "does not have it"),
     ("hermes.crons", {"guest": {"crons": None}}, "does not have it"),
     ("hermes.crons", {"guest": jobs(prompt="Mine")}, "news: not as declared: prompt"),
     ("hermes.crons", {"guest": jobs(state="paused")}, "news: not as declared: enabled"),
@@ -310,6 +313,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "state.db-wal that was deleted",
     ),
     ("hermes.state", {"guest": {"databases": "", "databases.err": "no python"}}, "no python"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"skills": ["release"]}}'}}, "dice: the agent does not list it"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"skills": 7}}'}}, "does not list it"),
+    ("hermes.skills", {"guest": {"installed": ""}}, "release: it was not installed"),
+    ("hermes.skills", {"guest": {"tree": TREE.replace("release/SKILL", "x")}}, "release: SKILL.md is missing"),
     ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
     ("hermes.managed", {"guest": {"managed.err": None, "managed": "✓ Set proxhermes.verify = refused"}}, "not refused"),
 ]
@@ -345,6 +353,14 @@ def test_a_job_whose_last_run_failed_only_warns(seen: dict[str, str]) -> None:
     """Whose fault that is, nobody knows; it is done again the next time."""
     finding = LOOKS["hermes.crons"](scene(guest=jobs(**seen)))
     assert (finding.verdict, finding.evidence) == (Verdict.WARN, "news: its last run failed: no model")
+
+
+def test_a_skill_from_git_that_the_agent_changed_only_warns() -> None:
+    seen = scene(guest={"tree": TREE.replace("2" * 64, "3" * 64)})
+    finding = LOOKS["hermes.skills"](seen)
+    assert (finding.verdict, finding.evidence) == (Verdict.WARN, "release: the agent changed SKILL.md")
+    seen.agent.hermes.skills = {}
+    assert LOOKS["hermes.skills"](seen).verdict is Verdict.SKIP
 
 
 def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:

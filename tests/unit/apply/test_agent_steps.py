@@ -1,4 +1,4 @@
-"""cron-jobs.py run for real, with a `hermes` that keeps its jobs as the real one does."""
+"""agent-steps.py run for real, with a `hermes` that keeps its jobs and skills as the real one does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,11 +15,13 @@ from proxhermes.transport.scripts import script
 HERMES = """#!{python}
 import json, os, sys
 from pathlib import Path
-file = Path(os.environ["HERMES_HOME"], "cron/jobs.json")
-jobs = json.loads(file.read_text())["jobs"] if file.exists() else []
-with open(file.parent.parent / "calls", "a") as calls:
+home = Path(os.environ["HERMES_HOME"])
+with open(home / "calls", "a") as calls:
     print(json.dumps(sys.argv[1:]), file=calls)
-command, words = sys.argv[4], sys.argv[5:]
+kind, command, *words = sys.argv[3:]
+file = home / ("cron/jobs.json" if kind == "cron" else "skills/.hub/lock.json")
+tree = json.loads(file.read_text()) if file.exists() else {{"jobs": [], "installed": {{}}}}
+jobs, skills = tree["jobs"], tree["installed"]
 if "fail" in words:
     print("\\x1b[31mFailed to create job: the prompt is not to be\\x1b[0m")
     sys.exit(1)
@@ -29,8 +31,14 @@ if command == "create":
 elif command == "pause":
     next(job for job in jobs if job["id"] == words[0])["enabled"] = False
 elif command == "remove":
-    jobs = [job for job in jobs if job["id"] != words[0]]
-file.write_text(json.dumps({{"jobs": jobs}}))
+    tree["jobs"] = [job for job in jobs if job["id"] != words[0]]
+elif command == "install" and "nosuch" not in words[0]:
+    skills[words[0].split("/")[-1]] = {{"identifier": words[0], "files": ["SKILL.md"]}}
+elif command == "install":
+    print("Fetching: " + words[0] + "\\nError: Could not fetch it from any source.\\n")
+elif command == "uninstall" and input("Confirm [y/N]: ") == "y":
+    del skills[words[0]]
+file.write_text(json.dumps(tree))
 """
 
 
@@ -41,22 +49,17 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "bin" / "python").symlink_to(sys.executable)
     (tmp_path / "bin" / "hermes").write_text(HERMES.format(python=sys.executable))
     (tmp_path / "bin" / "hermes").chmod(0o700)
-    for name in ("cron", ".proxhermes"):
+    for name in ("cron", "skills/.hub", ".proxhermes"):
         (tmp_path / "home" / name).mkdir(parents=True)
     return tmp_path / "home"
 
 
-def run(home: Path, *steps: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    words = (
-        str(home.parent / "bin" / "python"),
-        "-I",
-        "-S",
-        "-c",
-        script("cron-jobs.py").decode(),
-        str(home),
-        "default",
-    )
-    given = json.dumps({"fields": ["prompt", "enabled"], "steps": steps})
+def run(
+    home: Path, *steps: dict[str, Any], kind: Literal["crons", "hub"] = "crons"
+) -> subprocess.CompletedProcess[str]:
+    program = script("agent-steps.py").decode()
+    words = (str(home.parent / "bin" / "python"), "-I", "-S", "-c", program, str(home), "default")
+    given = json.dumps({"kind": kind, "fields": ["prompt", "enabled", "identifier"], "steps": steps})
     environment = {"HERMES_HOME": str(home), "PATH": "/nowhere"}
     return subprocess.run(words, input=given, env=environment, capture_output=True, text=True, check=False, timeout=30)
 
@@ -65,27 +68,32 @@ def step(name: str, *commands: list[str], id: str | None = None, declared: Any =
     return {"name": name, "id": id, "declared": declared, "commands": commands}
 
 
-def memory(home: Path) -> Any:
-    return json.loads((home / ".proxhermes" / "crons").read_text())
+def made(name: str, prompt: str = "x") -> dict[str, Any]:
+    return step(name, ["cron", "create", "--", "every 5m", prompt], declared={})
+
+
+def memory(home: Path, kind: str = "crons") -> Any:
+    return json.loads((home / ".proxhermes" / kind).read_text())
 
 
 def test_what_is_made_is_remembered_with_its_id_and_what_hermes_made_of_it(home: Path) -> None:
-    done = run(home, step("a", ["create", "--", "every 5m", "- one\n--two"], ["pause", "@"], declared={"x": 1}))
+    create = ["cron", "create", "--", "every 5m", "- one\n--two"]
+    done = run(home, step("a", create, ["cron", "pause", "@"], declared={"x": 1}))
     assert (done.returncode, done.stdout) == (0, "changed: cron job a: create, pause\n"), done.stderr
     record = {"prompt": "- one\n--two", "enabled": False}
     assert memory(home) == {"a": {"id": "000000000001", "declared": {"x": 1}, "record": record}}
     assert (home / ".proxhermes" / "crons").stat().st_mode & 0o777 == 0o640
-    assert json.loads((home / "calls").read_text().splitlines()[0])[:4] == ["-p", "default", "cron", "create"]
+    assert json.loads((home / "calls").read_text().splitlines()[0]) == ["-p", "default", *create]
 
 
 def test_what_goes_is_forgotten_and_the_others_are_not(home: Path) -> None:
-    run(home, *(step(name, ["create", name], declared={}) for name in "ab"))
-    done = run(home, step("a", ["remove", "000000000001"], id="000000000001"))
+    run(home, made("a"), made("b"))
+    done = run(home, step("a", ["cron", "remove", "000000000001"], id="000000000001"))
     assert done.returncode == 0 and [*memory(home)] == ["b"]
 
 
 def test_one_that_is_only_remembered_calls_nothing(home: Path) -> None:
-    run(home, step("a", ["create", "x"], declared={}))
+    run(home, made("a"))
     (home / ".proxhermes" / "crons").write_text("no JSON")
     (home / "calls").unlink()
     done = run(home, step("a", id="000000000001", declared={}))
@@ -94,7 +102,7 @@ def test_one_that_is_only_remembered_calls_nothing(home: Path) -> None:
 
 
 def test_a_refusal_is_told_in_hermes_own_words_and_what_was_done_before_is_remembered(home: Path) -> None:
-    done = run(home, step("a", ["create", "x"], declared={}), step("b", ["create", "fail"], declared={}))
+    done = run(home, made("a"), step("b", ["cron", "create", "fail"], declared={}))
     assert done.returncode == 1
     assert done.stderr == "failed: cron job b: `hermes cron create`: Failed to create job: the prompt is not to be\n"
     assert [*memory(home)] == ["a"]
@@ -102,13 +110,30 @@ def test_a_refusal_is_told_in_hermes_own_words_and_what_was_done_before_is_remem
 
 def test_a_job_that_hermes_does_not_have_is_not_remembered(home: Path) -> None:
     done = run(home, step("a", id="000000000007", declared={}))
-    assert "it is not in Hermes' cron/jobs.json" in done.stderr and done.returncode == 1
+    assert (done.returncode, done.stderr) == (1, "failed: cron job a: Hermes does not have it\n")
 
 
 def test_a_link_in_the_place_of_the_memory_is_replaced_and_not_followed(home: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (home / ".proxhermes" / "crons").symlink_to(victim)
-    assert run(home, step("a", ["create", "x"], declared={})).returncode == 0
+    assert run(home, made("a")).returncode == 0
     assert victim.read_text() == "mine" and [*memory(home)] == ["a"]
     assert [path.name for path in (home / ".proxhermes").iterdir()] == ["crons"]
+
+
+def test_a_skill_of_the_hub_is_installed_remembered_and_removed(home: Path) -> None:
+    install = step("dice", ["skills", "install", "official/dice", "--yes"], declared={"hub": "official/dice"})
+    done = run(home, install, kind="hub")
+    assert (done.returncode, done.stdout) == (0, "changed: skill dice: install\n"), done.stderr
+    record = {"identifier": "official/dice"}
+    assert memory(home, "hub") == {"dice": {"id": None, "declared": {"hub": "official/dice"}, "record": record}}
+    assert run(home, step("dice", ["skills", "uninstall", "dice"]), kind="hub").returncode == 0
+    assert memory(home, "hub") == {}
+
+
+def test_a_skill_that_was_not_installed_is_a_failure_whatever_the_code_says(home: Path) -> None:
+    """Hermes 0.19 ends with 0."""
+    done = run(home, step("nosuch", ["skills", "install", "official/nosuch", "--yes"], declared={}), kind="hub")
+    assert done.returncode == 1
+    assert done.stderr == "failed: skill nosuch: `hermes skills install`: Error: Could not fetch it from any source.\n"
