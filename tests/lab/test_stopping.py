@@ -1,6 +1,6 @@
 """Stopping, whoever asks for it: work in flight gets to its end, the databases are closed, and no message is lost.
 
-On the newest agent, for it waits for a run of its API; with an init that kills what still runs, as the official one does.
+On the newest agent, for it waits for a run of its API; with an init that kills what still runs, as the official one.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def test_arguments_for_a_gateway_that_runs_and_none_again(stage: Stage) -> None:
     stage.up()
     [running] = stage.guest(f"{stage.engine} exec hermes {GATEWAY}").splitlines()
     assert "--accept-hooks" not in running
-    assert [change for change in stage.operator.json("up", "--no-verify")["up"][0]["changes"]] == []
+    assert stage.operator.json("up", "--no-verify")["up"][0]["changes"] == []
 
 
 def test_what_is_written_to_the_bot_while_it_is_down_is_answered(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from proxhermes.plan.hermes_model import change as hermes_change
 from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
+NOTHING: Any = None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_file_that_changes_meanwhile_is_planned_for_again_a_few_times(
     monkeypatch.setattr(run, "_look_into", look)
     monkeypatch.setattr(run, "apply_hermes", apply)
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=make_agent())
+    target = run.Target(make_agent(), NOTHING)
     if times < run.CHANCES:
         run._bootstrap(target, doors, Events())
         assert len(looked) == times + 1
@@ -89,7 +90,7 @@ def test_litellm_is_asked_before_an_engine_is_installed(make_agent: MakeAgent, m
     monkeypatch.setattr(run, "apply_tools", lambda *_: done.append("tools"))
     monkeypatch.setattr(run, "apply_engine", lambda *_: done.append("engine"))
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=make_agent())
+    target = run.Target(make_agent(), NOTHING)
     with pytest.raises(Refused):
         run._bootstrap(target, doors, Events())
     assert done == ["tools"]
@@ -111,8 +112,7 @@ def _story(monkeypatch: pytest.MonkeyPatch, plans: list[run.HermesPlan]) -> list
 
 def _bootstrapped(agent: Agent, events: Events) -> run.InnerPlan:
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=agent)
-    return run._bootstrap(target, doors, events)
+    return run._bootstrap(run.Target(agent, NOTHING), doors, events)
 
 
 RESTART = hermes_change("config.yaml: delegation.max_iterations", "250", "50", Effect.RESTART_SERVICE)
@@ -149,3 +149,23 @@ def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, mo
     done = _story(monkeypatch, [run.HermesPlan((hermes_change("SOUL.md", None, "new"),))])
     _bootstrapped(make_agent(), Events())
     assert done == ["look", "apply"]
+
+
+def test_a_container_is_recreated_once_and_then_looked_at_as_it_is(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    again = run.HermesPlan(
+        changes=(hermes_change("container hermes", "as it is", "recreated", Effect.RECREATE_SERVICE),)
+    )
+
+    def look(target: run.Target, *_: Any) -> Any:
+        asked.append(target.recreate)
+        return run.InnerPlan(run.EnginePlan(), again if target.recreate else run.HermesPlan())
+
+    monkeypatch.setattr(run, "_look_into", look)
+    monkeypatch.setattr(run, "apply_hermes", lambda *_: None)
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    done = run._bootstrap(run.Target(make_agent(), NOTHING, recreate=True), doors, Events())
+    assert asked == [True, False]
+    assert [change.subject for change in done.hermes.changes] == ["container hermes"]
