@@ -27,6 +27,6 @@ H
 chmod 755 init.new
 "$3" cp init.new "$made":/init
 "$3" cp hook "$made":/init.hook
-"$3" commit -q "$made" "$2" >/dev/null
+"$3" commit "$made" "$2" >/dev/null
 "$3" rm "$made" >/dev/null
 rm -rf "$work"
