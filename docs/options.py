@@ -167,9 +167,9 @@ MODULE: Final[tuple[Counterpart, ...]] = (
     _one(
         "addToSystemPackages", "runtime.add_to_path",
         f"{LAB}/test_native.py::test_hermes_is_on_everybodys_path",
-        note="With `type: native`; `true` by default, and without the group's write access to the state that the "
-        "module needs for it. The module's also reaches into its container; here that is "
-        "`docker exec -it -u 10000:10000 hermes hermes`, and for `type: persistent` what docs/persistent.md says.",
+        f"{UNIT}/hermes/test_commands.py::test_in_the_official_image_it_is_the_images_own_command_as_the_agents_user",
+        note="`true` by default, and without the group's write access to the state that the module needs for it; with "
+        "`hermes-agent` and `hermes-acp`, in any runtime.",
     ),
     _one(
         "backend.mode", "hermes.environment", _DASHBOARD, newer=True,
@@ -214,7 +214,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
     _one(
         "container.hostUsers", "", newer=True,
         note="Users of the NixOS host that share its container's state. The Proxmox container has no users of its own; "
-        "with `type: native`, `add_to_path` gives every one `hermes`.",
+        "with `add_to_path`, whoever is in it has `hermes`.",
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ rt_start() { compose_start "$1"; }
 rt_facts() { compose_facts; }
 rt_retire() { compose_retire; }
 rt_verify() { compose_verify; }
-rt_recreate() { :; }
+rt_recreate() { [ ! -f "$here/recreate" ] || echo --force-recreate; }
 
 # With the logins that the inventory has, which Docker finds by a folder, and Podman by a file.
 compose_pull() (

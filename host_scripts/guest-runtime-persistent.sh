@@ -50,9 +50,13 @@ layer_network() {
 wanted_identity() { sed -n "s/^ *$identity_label: *//p" "$project/compose.yaml" | tr -d "'\""; }
 rt_identity() { rt_inspect "{{index .Config.Labels \"$identity_label\"}}"; }
 
-# A container that is the one that is meant is never made anew, whatever else compose finds different.
+# A container that is the one that is meant is recreated only when that is asked for, whatever compose finds different.
 rt_recreate() {
-  if [ "$(rt_identity)" = "$(wanted_identity)" ]; then echo --no-recreate; else echo --force-recreate; fi
+  if [ ! -f "$here/recreate" ] && [ "$(rt_identity)" = "$(wanted_identity)" ]; then
+    echo --no-recreate
+  else
+    echo --force-recreate
+  fi
 }
 
 rt_retire() {

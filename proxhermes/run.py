@@ -140,10 +140,16 @@ def _preflight(agent: Agent, plan: OuterPlan, doors: Doors, events: Events) -> N
 
 
 def plan_all(
-    agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, force_documents: bool = False
+    agent: Agent,
+    doors: Doors,
+    events: Events,
+    *,
+    take_ownership: bool = False,
+    force_documents: bool = False,
+    recreate: bool = False,
 ) -> tuple[Change, ...]:
     """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
-    target = Target(agent, gather(agent), force_documents)  # what is missing is told before anything is asked
+    target = Target(agent, gather(agent), force_documents, recreate)  # what is missing is told before anything is asked
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
     inner = _look_into(target, doors, events) if outer.facts.running else plan_inner(target, None)
     changes = (*outer.changes, *inner.changes)
@@ -156,19 +162,22 @@ def plan_all(
 class Target:
     """An agent with all that the inventory gives it, its files and secrets read.
 
-    force_documents: documents that the agent changed are replaced, too.
+    force_documents: documents that the agent changed are replaced, too. recreate: its container, once.
     """
 
     agent: Agent
     wanted: Wanted
     force_documents: bool = False
+    recreate: bool = False
 
 
 def plan_inner(target: Target, facts: GuestFacts | None) -> InnerPlan:
     """Plan the engine and Hermes. facts: None for a container that is not there or not running yet."""
     agent, fresh_key = target.agent, secrets.token_hex(32)
     engine = plan_engine(agent, facts)
-    hermes = plan_hermes(agent, facts, target.wanted, fresh_key, force_documents=target.force_documents)
+    hermes = plan_hermes(
+        agent, facts, target.wanted, fresh_key, force_documents=target.force_documents, recreate=target.recreate
+    )
     return InnerPlan(engine, hermes)
 
 
@@ -180,7 +189,9 @@ def _look_into(target: Target, doors: Doors, events: Events) -> InnerPlan:
         return plan_inner(target, read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look))
 
 
-def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bool = False) -> InnerPlan:
+def bootstrap(
+    agent: Agent, doors: Doors, events: Events, *, force_documents: bool = False, recreate: bool = False
+) -> InnerPlan:
     """Bring the engine and Hermes in the agent's running container to what the inventory says, and the gateway up.
 
     Returns what was planned, all of it done. Raises Refused for a container that proxhermes did not make, before
@@ -192,7 +203,7 @@ def bootstrap(agent: Agent, doors: Doors, events: Events, *, force_documents: bo
     if not facts.running:
         how = "does not run" if facts.exists else "does not exist"
         raise ProxhermesError(f"CT {agent.vmid} on {agent.node} {how}", hint=f"proxhermes create {agent.vmid}")
-    target = Target(agent, gather(agent), force_documents)  # what it lacks is told before the guest is asked
+    target = Target(agent, gather(agent), force_documents, recreate)  # what it lacks is told before the guest is asked
     return _bootstrap(target, doors, events, facts)
 
 
@@ -238,6 +249,7 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
             plan = _look_into(target, doors, events).hermes
             continue
         done += plan.changes
+        target = replace(target, recreate=False)
         if plan.effect < Effect.RESTART_SERVICE:
             break
         plan = replace(_look_into(target, doors, events).hermes, notes=())
@@ -252,12 +264,18 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
 
 
 def up(
-    agent: Agent, doors: Doors, events: Events, *, take_ownership: bool = False, force_documents: bool = False
+    agent: Agent,
+    doors: Doors,
+    events: Events,
+    *,
+    take_ownership: bool = False,
+    force_documents: bool = False,
+    recreate: bool = False,
 ) -> tuple[Change, ...]:
     """`create` and `bootstrap`; returns what was planned, all of it done.
 
     Secrets and files are read first: one that is missing should not be found out once the container is made.
     """
-    target = Target(agent, gather(agent), force_documents)
+    target = Target(agent, gather(agent), force_documents, recreate)
     outer = create(agent, doors, events, take_ownership=take_ownership, target=target)
     return (*outer.changes, *_bootstrap(target, doors, events, outer.facts).changes)

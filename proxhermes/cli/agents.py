@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxhermes.cli.context import Command, Context, agents_argument, json_option, pass_context
+from proxhermes.cli.context import Command, Context, agents_argument, ctrl_c_answers, json_option, pass_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,12 @@ take_ownership_option = click.option(
 force_documents_option = click.option(
     "--force-documents", is_flag=True, help="Replace documents that the agent changed, or that were there before."
 )
+recreate_option = click.option(
+    "--recreate",
+    is_flag=True,
+    help="Make the agent's own container from scratch; what was changed in it is lost (with `docker`, `persistent`).",
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask before --recreate.")
 
 
 @click.command(cls=Command)
@@ -58,9 +65,11 @@ def create(context: Context, agents: tuple[int, ...], take_ownership: bool) -> N
 @click.command(cls=Command)
 @agents_argument
 @force_documents_option
+@recreate_option
+@yes_option
 @json_option
 @pass_context
-def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) -> None:
+def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool, recreate: bool, yes: bool) -> None:
     """Install Hermes in AGENT's container, and the engine that its runtime needs; start the gateway.
 
     Changes nothing outside the container, which must run (`create` sees to that). Restarts or recreates only what a
@@ -68,14 +77,17 @@ def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) 
     has changed since.
 
     \b
-    Example:
-      proxhermes bootstrap 118   after a change of `hermes:`, `runtime:`, `litellm:`, `messaging:`
+    Examples:
+      proxhermes bootstrap 118              after a change of `hermes:`, `runtime:`, `litellm:`, `messaging:`
+      proxhermes bootstrap 118 --recreate   its container from scratch, after asking
     """
+    if recreate:
+        _confirm_recreation(context, agents, yes=yes)
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import bootstrap as stage
 
-        return stage(agent, doors, events, force_documents=force_documents).changes
+        return stage(agent, doors, events, force_documents=force_documents, recreate=recreate).changes
 
     _report(context, *_each(context, agents, work))
 
@@ -84,10 +96,20 @@ def bootstrap(context: Context, agents: tuple[int, ...], force_documents: bool) 
 @agents_argument
 @take_ownership_option
 @force_documents_option
+@recreate_option
+@yes_option
 @click.option("--no-verify", is_flag=True, help="Leave the verification out.")
 @json_option
 @pass_context
-def up(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool, no_verify: bool) -> None:
+def up(
+    context: Context,
+    agents: tuple[int, ...],
+    take_ownership: bool,
+    force_documents: bool,
+    recreate: bool,
+    yes: bool,
+    no_verify: bool,
+) -> None:
     """create, bootstrap and verify in one: AGENT as the inventory says, proved.
 
     Run it again at any time: what is as it should be is left alone, and a run that was cut off is finished.
@@ -96,12 +118,17 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, force_do
     Examples:
       proxhermes up                   all agents of the inventory
       proxhermes up 118 --no-verify   one, without asking the model
+      proxhermes up 118 --recreate    its container from scratch, after asking
     """
+    if recreate:
+        _confirm_recreation(context, agents, yes=yes)
 
     def work(agent: Agent, doors: Doors, events: Events) -> tuple[Change, ...]:
         from proxhermes.run import up as stages
 
-        return stages(agent, doors, events, take_ownership=take_ownership, force_documents=force_documents)
+        return stages(
+            agent, doors, events, take_ownership=take_ownership, force_documents=force_documents, recreate=recreate
+        )
 
     results, failed = _each(context, agents, work)
     if no_verify:
@@ -124,9 +151,10 @@ def up(context: Context, agents: tuple[int, ...], take_ownership: bool, force_do
 @agents_argument
 @take_ownership_option
 @force_documents_option
+@recreate_option
 @json_option
 @pass_context
-def plan(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool) -> int:
+def plan(context: Context, agents: tuple[int, ...], take_ownership: bool, force_documents: bool, recreate: bool) -> int:
     """Show what `up` would change for AGENT, door by door, and change nothing.
 
     The doors are the API token, root's shell on the node, and the inside of the container: [token], [root], [guest].
@@ -143,7 +171,7 @@ def plan(context: Context, agents: tuple[int, ...], take_ownership: bool, force_
         from proxhermes.run import plan_all
 
         planned[agent.vmid] = plan_all(
-            agent, doors, events, take_ownership=take_ownership, force_documents=force_documents
+            agent, doors, events, take_ownership=take_ownership, force_documents=force_documents, recreate=recreate
         )
         return planned[agent.vmid]
 
@@ -168,6 +196,33 @@ def _print_plan(context: Context, planned: Mapping[int, tuple[Change, ...]]) -> 
     for vmid, changes in planned.items():
         for change in pending(changes):
             click.echo(redact(f"{vmid} + {change}"))
+
+
+def _confirm_recreation(context: Context, wanted: tuple[int, ...], *, yes: bool) -> None:
+    """Say what is lost, and ask. Raises UsageError for an agent without a container, or where nobody can answer."""
+    from proxhermes.errors import Interrupted, UsageError
+    from proxhermes.hermes import compose
+    from proxhermes.inventory.runtime import NativeRuntime
+
+    agents = context.agents(wanted)
+    if native := [str(agent.vmid) for agent in agents if isinstance(agent.runtime, NativeRuntime)]:
+        raise UsageError(f"--recreate: the runtime of {', '.join(native)} is native, which has no container of its own")
+    if yes:
+        return
+    about = "; ".join(compose.lost(agent) for agent in agents)
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"confirmation needed, but there is no terminal: {about}", hint="add --yes to run this unattended"
+        )
+    context.quiet_display()
+    click.echo(about, err=True)
+    try:
+        with ctrl_c_answers():
+            agreed = click.confirm("Go on?", default=False, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise Interrupted("not confirmed; nothing was changed")
 
 
 def _each(

@@ -22,6 +22,8 @@ from proxhermes.inventory.runtime_rules import API_PORT
 NAME: Final = "compose.yaml"
 FINISH: Final = "finish"
 """Beside it: what the official image runs when its container ends (host_scripts/container-finish.sh)."""
+RECREATE: Final = "recreate"
+"""Name in the bundle of an empty file that asks for another container."""
 _FINISH_AT: Final = "/etc/cont-finish.d/proxhermes"
 _MARK: Final = "x-proxhermes"
 _ETHERNET_MTU: Final = 1500
@@ -78,6 +80,17 @@ def command(runtime: ContainedRuntime) -> list[str]:
 def stop_seconds(agent: Agent) -> int:
     """How long the engine waits until it kills the container."""
     return stopping.container(stopping.gateway(agent))
+
+
+def lost(agent: Agent) -> str:
+    """What goes with the agent's container when it is recreated, and what stays."""
+    what, kept = "what was changed in it", layout.home(agent)
+    if isinstance(agent.runtime, PersistentRuntime):
+        what, kept = "what the agent installed in it with apt, sudo pip or sudo npm", agent.runtime.state_dir
+    return (
+        f"the container of CT {agent.vmid}'s agent is recreated: {what} is lost; {kept} (state, home, workspace) "
+        "and the mounts stay"
+    )
 
 
 def supervised(agent: Agent) -> bool:

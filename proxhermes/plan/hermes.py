@@ -56,12 +56,18 @@ class HermesPlan:
 
 
 def plan_hermes(
-    agent: Agent, facts: GuestFacts | None, wanted: Wanted, fresh_key: str, *, force_documents: bool = False
+    agent: Agent,
+    facts: GuestFacts | None,
+    wanted: Wanted,
+    fresh_key: str,
+    *,
+    force_documents: bool = False,
+    recreate: bool = False,
 ) -> HermesPlan:
     """The difference between the Hermes that is wanted and the one that is. facts: None for a container not made yet.
 
     wanted: from `gather`. fresh_key: for the gateway's own API, used if .env has none yet. force_documents: replace
-    documents that the agent changed, too.
+    documents that the agent changed, too. recreate: the agent's container is to be another one in any case.
     Raises UnusableFile for a file that someone else broke; Refused where LiteLLM refuses the key, does not list the
     model, or has too small a context for Hermes (before anything is touched), and for a foreign container.
     """
@@ -83,7 +89,7 @@ def plan_hermes(
         code=code,
     )
     changes = [*move.changes, *git.changes, *files.changes]
-    service = plan_service(agent, facts, move, worst(changes), package)
+    service = plan_service(agent, facts, move, worst(changes), package, recreate=recreate)
     hub = skills.plan_hub(agent, facts, force=force_documents)
     model = agent.litellm.model if code is not None and code.release.cron_keeps_model else None
     crons = plan_crons(wanted.crons, facts, force=force_documents, model=model)

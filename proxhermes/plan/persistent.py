@@ -107,11 +107,7 @@ def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tu
                 f"{_SUBJECT}: layer", "what the agent installed", f"LOST; begins as {image}", Effect.RECREATE_SERVICE
             )
         )
-        kept = persistent.persistent(agent).state_dir
-        notes.append(
-            f"the container of CT {agent.vmid}'s agent is made anew: what it installed there with apt, sudo pip or "
-            f"sudo npm is lost; {kept} (its state, home and workspace) stays"
-        )
+        notes.append(compose.lost(agent))
     elif container.status != "running":
         changes.append(change(_SUBJECT, container.status, "running", Effect.RESTART_SERVICE))
     return changes + unfinished(facts, _SUBJECT, changes, so_far), notes

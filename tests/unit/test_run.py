@@ -22,6 +22,7 @@ from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
 FACTS = ContainerFacts("gihyeon", 118, exists=True)
+NOTHING: Any = None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_file_that_changes_meanwhile_is_planned_for_again_a_few_times(
     monkeypatch.setattr(run, "_look_into", look)
     monkeypatch.setattr(run, "apply_hermes", apply)
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=make_agent())
+    target = run.Target(make_agent(), NOTHING)
     if times < run.CHANCES:
         run._bootstrap(target, doors, Events(), FACTS)
         assert len(looked) == times + 1
@@ -90,7 +91,7 @@ def test_litellm_is_asked_before_an_engine_is_installed(make_agent: MakeAgent, m
     monkeypatch.setattr(run, "apply_tools", lambda *_: done.append("tools"))
     monkeypatch.setattr(run, "apply_engine", lambda *_: done.append("engine"))
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=make_agent())
+    target = run.Target(make_agent(), NOTHING)
     with pytest.raises(Refused):
         run._bootstrap(target, doors, Events(), FACTS)
     assert done == ["tools"]
@@ -112,8 +113,7 @@ def _story(monkeypatch: pytest.MonkeyPatch, plans: list[run.HermesPlan]) -> list
 
 def _bootstrapped(agent: Agent, events: Events) -> run.InnerPlan:
     doors: Any = SimpleNamespace(guest=lambda _: None)
-    target: Any = SimpleNamespace(agent=agent)
-    return run._bootstrap(target, doors, events, FACTS)
+    return run._bootstrap(run.Target(agent, NOTHING), doors, events, FACTS)
 
 
 @pytest.mark.parametrize(("noted", "written"), [(None, ["0.22.2"]), ("0.19.0", ["0.22.2"]), ("0.22.2", [])])
@@ -125,9 +125,9 @@ def test_the_containers_notes_name_the_version_that_it_has(
     monkeypatch.setattr(run, "note_version", lambda _agent, version, *_: told.append(version))
     agent = make_agent()
     doors: Any = SimpleNamespace(guest=lambda _: None, pve=None)
-    target: Any = SimpleNamespace(agent=agent)
     config = MappingProxyType({"description": notes.render(agent, hermes=noted)})
-    run._bootstrap(target, doors, Events(), ContainerFacts("gihyeon", 118, exists=True, config=config))
+    facts = ContainerFacts("gihyeon", 118, exists=True, config=config)
+    run._bootstrap(run.Target(agent, NOTHING), doors, Events(), facts)
     assert told == written
 
 
@@ -165,3 +165,23 @@ def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, mo
     done = _story(monkeypatch, [run.HermesPlan((hermes_change("SOUL.md", None, "new"),))])
     _bootstrapped(make_agent(), Events())
     assert done == ["look", "apply"]
+
+
+def test_a_container_is_recreated_once_and_then_looked_at_as_it_is(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    again = run.HermesPlan(
+        changes=(hermes_change("container hermes", "as it is", "recreated", Effect.RECREATE_SERVICE),)
+    )
+
+    def look(target: run.Target, *_: Any) -> Any:
+        asked.append(target.recreate)
+        return run.InnerPlan(run.EnginePlan(), again if target.recreate else run.HermesPlan())
+
+    monkeypatch.setattr(run, "_look_into", look)
+    monkeypatch.setattr(run, "apply_hermes", lambda *_: None)
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    done = run._bootstrap(run.Target(make_agent(), NOTHING, recreate=True), doors, Events(), FACTS)
+    assert asked == [True, False]
+    assert [change.subject for change in done.hermes.changes] == ["container hermes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,50 @@ def test_an_interrupt_ends_the_whole_run(monkeypatch: pytest.MonkeyPatch) -> Non
     turns = _stage(monkeypatch, "up", {118: Interrupted("stopped as asked")})
     assert main.run_with(["up", "--no-verify"]) == 130
     assert turns == [118]
+
+
+def _stage_of_bootstrap(monkeypatch: pytest.MonkeyPatch, turns: list[int]) -> None:
+    def stage(agent: Any, *_: Any, **__: Any) -> run.InnerPlan:
+        turns.append(agent.vmid)
+        return run.InnerPlan(run.EnginePlan(), run.HermesPlan())
+
+    monkeypatch.setattr(run, "bootstrap", stage)
+
+
+@pytest.mark.parametrize("command", ["up", "bootstrap"])
+def test_a_container_is_recreated_only_once_that_is_confirmed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    turns = _stage(monkeypatch, command, {})
+    if command == "bootstrap":
+        _stage_of_bootstrap(monkeypatch, turns)
+    words = [command, "118", "--recreate", *(["--no-verify"] if command == "up" else [])]
+    assert main.run_with(words) == 2
+    told = capsys.readouterr().err
+    assert "there is no terminal" in told and "is lost" in told and "/opt/hermes/data" in told and "--yes" in told
+    assert turns == []
+    assert main.run_with([*words, "--yes"]) == 0
+    assert turns == [118]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 130), ("\n", 130)])
+def test_at_a_terminal_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, code: int
+) -> None:
+    turns = _stage(monkeypatch, "up", {})
+    terminal = io.StringIO(typed)
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert main.run_with(["up", "118", "--no-verify", "--recreate"]) == code
+    assert turns == ([118] if code == 0 else [])
+    assert "is recreated" in capsys.readouterr().err
+
+
+def test_an_agent_without_a_container_cannot_have_another_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    turns = _stage(monkeypatch, "up", {})
+    text = INVENTORY.replace("{hostname: two}", "{hostname: two, runtime: {type: native}}")
+    (tmp_path / "inventory.yaml").write_text(text)
+    assert main.run_with(["up", "--no-verify", "--recreate", "--yes"]) == 2
+    assert "runtime of 119 is native" in capsys.readouterr().err and turns == []

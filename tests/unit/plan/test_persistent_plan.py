@@ -9,15 +9,17 @@ import pytest
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, File, GuestFacts, Service
-from proxhermes.hermes import compose, package, persistent
+from proxhermes.hermes import commands, compose, package, persistent
 from proxhermes.hermes.package import Files
 from proxhermes.hermes.python import System
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime_rules import API_PORT
 from proxhermes.plan.hermes_model import ServicePlan
 from proxhermes.plan.model import Effect, worst
+from proxhermes.plan.move import Move
 from proxhermes.plan.package import plan_package
 from proxhermes.plan.persistent import plan_persistent
+from proxhermes.plan.service import plan_service
 
 
 def plain(make_agent: Any, hermes: dict[str, Any] | None = None, **runtime: Any) -> Agent:
@@ -191,3 +193,27 @@ def test_a_container_that_gets_too_little_time_to_end_is_told_and_kept(make_agen
     assert not found.changes
     [note] = found.notes
     assert f"after {stop or 10} s" in note and "may need 80 s" in note and "--recreate" in note
+
+
+def test_another_container_that_is_asked_for_says_first_what_is_lost(make_agent: Any) -> None:
+    agent = plain(make_agent)
+    facts = settled(agent)
+    there = {f"command-{name}": file(commands.render(agent)) for name in commands.NAMES}
+    facts = replace(facts, files={**facts.files, **there})
+    package = plan_package(agent, facts, Files())
+    found = plan_service(agent, facts, Move(), Effect.NONE, package, recreate=True)
+    assert [(each.subject, each.effect) for each in found.changes] == [("container hermes", Effect.RECREATE_SERVICE)]
+    assert compose.RECREATE in found.files
+    [note] = found.notes
+    assert "with apt, sudo pip or sudo npm is lost; /var/lib/hermes" in note
+    # One that is another one anyway tells it once.
+    known = replace(facts, service=Service("running", {**facts.service.facts, "identity": "another"}))
+    found = plan_service(agent, known, Move(), Effect.NONE, package, recreate=True)
+    assert [note for note in found.notes if "is lost" in note] == [note]
+    assert compose.RECREATE in found.files
+    # And where there is none, there is nothing to lose.
+    fresh = GuestFacts("debian", "13")
+    assert (
+        compose.RECREATE
+        not in plan_service(agent, fresh, Move(), Effect.NONE, plan_package(agent, fresh, None), recreate=True).files
+    )
