@@ -125,3 +125,23 @@ def test_litellm_is_down_and_nobody_waits_for_an_answer(story: Story) -> None:
     assert checks["hermes.answer"]["evidence"] == "LiteLLM was not reached: see hermes.litellm-reached"
     assert alone["hermes.answer"]["verdict"] == "fail"
     assert "talking to the agent" not in done.stderr
+
+
+def test_another_version_that_is_installed_and_does_not_run_yet_is_told(story: Story) -> None:
+    """As after somebody pulled the tag anew: the container is still the old image's."""
+    (other,) = VERSIONS.keys() - {story.version}
+    mine, others = (f"nousresearch/hermes-agent:{version}" for version in (story.version, other))
+    story.guest(f"docker tag {mine} kept:here; docker pull -q {others}; docker tag {others} {mine}", vmid=story.vmid)
+    try:
+        checks = story.verify("--only", "hermes.version", code=4)
+    finally:
+        story.guest(f"docker tag kept:here {mine}; docker image rm kept:here", vmid=story.vmid)
+    assert f"{story.version} runs; {other} is installed" in checks["hermes.version"]["evidence"].replace(".post1", "")
+    assert story.verify("--only", "hermes.version")["hermes.version"]["verdict"] == "pass"
+
+
+def test_the_version_is_noted(story: Story) -> None:
+    (status,) = story.json("status", str(story.vmid))["agents"]
+    assert status["hermes_version"].startswith(story.version)
+    assert f"hermes    {story.version}" in story.run("status", str(story.vmid)).stdout
+    story.run("plan", str(story.vmid))  # ends with 0: what was noted is no change to come
