@@ -156,9 +156,9 @@ package_from_pip() {
   package_finish "$1" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
 }
 
-# package_note FOLDER: what is remembered of it. skills: those that Hermes finds beside its code.
+# package_note FOLDER: what is remembered of it. skills: those that Hermes finds beside its code (tools/skills_sync.py).
 package_note() {
-  skills=$(find "$1/" -path '*/skills/*' -name SKILL.md | wc -l)
+  skills=$(find "$1/hermes/skills" "$1"/lib/python3*/site-packages/skills -name SKILL.md 2>/dev/null | wc -l)
   printf '%s=%s\n' id "$package_id" source "$package_source" subject "$package_subject" ref "$package_ref" \
     commit "$package_commit" code "$(package_code "$1")" skills "$skills" >"$1/.proxhermes-package"
   [ "$skills" != 0 ] || echo "note: this package brings no bundled skills; the official image does (runtime.package.image)"
