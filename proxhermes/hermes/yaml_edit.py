@@ -42,7 +42,7 @@ class Edit:
     value: Any
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Long texts in their own lines, no anchors of ours, and quotes around what any reader takes for no text."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -60,7 +60,7 @@ class _Dumper(yaml.SafeDumper):
         return bool(super().check_simple_key())
 
 
-class _InlineDumper(_Dumper):
+class _InlineDumper(Dumper):
     """The same on one line."""
 
 
@@ -69,7 +69,7 @@ def _style(text: str, of_lines: str) -> str | None:
     return '"' if _OTHER_BREAKS.search(text) else of_lines if "\n" in text else None
 
 
-_Dumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style=_style(text, "|")))
+Dumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style=_style(text, "|")))
 _InlineDumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style=_style(text, '"')))
 
 
@@ -137,7 +137,7 @@ def _misread(
 
 def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n", *, sort_keys: bool = False) -> str:
     """Entries of a block as they are written, indented by `indent` blanks."""
-    text = yaml.dump(dict(value), Dumper=_Dumper, default_flow_style=False, **{**_STYLE, "sort_keys": sort_keys})
+    text = yaml.dump(dict(value), Dumper=Dumper, default_flow_style=False, **{**_STYLE, "sort_keys": sort_keys})
     return "".join(f"{' ' * indent if line else ''}{line}{newline}" for line in text.splitlines())
 
 

@@ -1,8 +1,8 @@
 """What a scalar without quotes is to each reader of YAML that meets a file of ours.
 
 Hermes up to 0.21 reads YAML 1.1 with PyYAML; from 0.22 on with ruamel.yaml, to which `y` is a boolean and `1e5` is a
-number (0.22: hermes_yaml.py); a line `%YAML 1.2` makes that 1.2. Docker's compose knows dates of its own (yaml.v3:
-resolve.go).
+number (0.22: hermes_yaml.py); a line `%YAML 1.2` makes that 1.2. Docker's compose knows dates and numbers of its own
+(yaml.v3: resolve.go).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ OTHER: Final = "tag:yaml.org,2002:other"
 _PYYAML: Final = yaml.SafeLoader("")
 _RUAMEL: Final = VersionedResolver(version=(1, 1))
 _NEWER: Final = VersionedResolver(version=(1, 2))
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
+_COMPOSE: Final = re.compile(
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?|[-+]?0[xXoObB][0-9a-fA-F_]+"
+    r"|[-+]?(?=\.?[0-9])[0-9_]*\.?[0-9_]*(?:[eE][-+]?[0-9_]+)?"
+)
 
 
 def pyyaml(text: str) -> str:
@@ -36,4 +39,4 @@ def ruamel(text: str) -> str:
 def is_text(text: str) -> bool:
     """Whether it is that text to all of them; else it has to be quoted to be one."""
     newer = str(_NEWER.resolve(ScalarNode, text, (True, False)))
-    return pyyaml(text) == ruamel(text) == newer == STR and not _DATE.fullmatch(text)
+    return pyyaml(text) == ruamel(text) == newer == STR and not _COMPOSE.fullmatch(text)
