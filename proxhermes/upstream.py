@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Version = tuple[int, ...]
+Reader = Literal["pyyaml", "ruamel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Release:
     """What holds from version `since` on.
 
     config_version: `_config_version` of config.yaml, for where the installed Hermes could not be asked itself.
-    duplicate_keys: a key that config.yaml has twice counts as it is written last, or makes the file unreadable.
+    yaml: what reads config.yaml, in YAML 1.1. To PyYAML, `y` and `1e5` are text, and of a key that is there twice the
+    last one counts; to ruamel.yaml they are a boolean and a number, and such a file cannot be read.
     unreachable_s: how long a question takes to fail when nothing listens at LiteLLM's address, in seconds.
     python: the versions of Python that it runs on, as pip has them.
     cron_keeps_model: a cron job without a model of its own keeps to the one that it was made under: it is skipped once
@@ -30,7 +32,7 @@ class Release:
     since: Version
     proven: str = ""
     config_version: int
-    duplicate_keys: Literal["last", "refused"]
+    yaml: Reader
     unreachable_s: int
     mcp_sdk: Literal[1, 2]
     python: str
@@ -42,7 +44,7 @@ RELEASES: Final = (
         since=(0, 19),
         proven="0.19.0",
         config_version=33,
-        duplicate_keys="last",
+        yaml="pyyaml",
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
@@ -51,7 +53,7 @@ RELEASES: Final = (
     Release(
         since=(0, 20),
         config_version=33,
-        duplicate_keys="last",
+        yaml="pyyaml",
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
@@ -61,7 +63,7 @@ RELEASES: Final = (
     Release(
         since=(0, 21),
         config_version=33,
-        duplicate_keys="last",
+        yaml="pyyaml",
         unreachable_s=331,
         mcp_sdk=1,
         python=">=3.14,<3.15",
@@ -72,14 +74,12 @@ RELEASES: Final = (
         since=(0, 22),
         proven="0.22.2",
         config_version=50,
-        duplicate_keys="refused",
+        yaml="ruamel",
         unreachable_s=331,
         mcp_sdk=2,
         python=">=3.14,<3.15",
     ),
-    Release(
-        since=(0, 23), config_version=50, duplicate_keys="refused", unreachable_s=331, mcp_sdk=2, python=">=3.14,<3.15"
-    ),
+    Release(since=(0, 23), config_version=50, yaml="ruamel", unreachable_s=331, mcp_sdk=2, python=">=3.14,<3.15"),
 )
 NEWEST_SEEN: Final = (0, 23, 4)
 """The newest release when this table was written (23 November 2026)."""

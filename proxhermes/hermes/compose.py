@@ -14,6 +14,7 @@ import yaml
 from proxhermes.hermes import layout, persistent, podman, ports
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import merged
+from proxhermes.hermes.yaml_edit import Dumper
 from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import ContainedRuntime, DockerRuntime, Healthcheck, NativeRuntime, PersistentRuntime
@@ -64,7 +65,8 @@ def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
     if names := [volume["source"] for volume in service["volumes"] if volume["type"] == "volume"]:
         document["volumes"] = {name: {} for name in names}
     document[_MARK] = {"agent": agent.vmid}
-    return _HEADER + yaml.safe_dump(_literal(document), sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(_literal(document), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return _HEADER + str(text)
 
 
 def command(runtime: ContainedRuntime) -> list[str]:

@@ -1,24 +1,28 @@
 """Hermes' config.yaml: what proxhermes declares in it, merged into what is there, with others' keys and comments kept.
 
-Compared is what Hermes reads (PyYAML, YAML 1.1). The text is changed in place; where that cannot be done (anchors), it
-is written anew with comments and order kept. Either way it is read again, and used only if it says what was meant.
+Compared is what the Hermes that is going to read it makes of it (`yaml_readers`); what is written, every version reads
+alike. The text is changed in place; where that cannot be done (anchors), it is written again as a whole, with comments
+and order kept. Either way it is read again, and used only if it says what was meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import yaml
 from ruamel.yaml.error import YAMLError
 
-from proxhermes.hermes import yaml_anchors, yaml_edit
+from proxhermes.hermes import yaml_anchors, yaml_duplicates, yaml_edit, yaml_readers
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.merge import Difference, Path, merged, same, three_way
+from proxhermes.hermes.merge import ABSENT, Difference, Path, lookup, merged, same, three_way
 from proxhermes.hermes.settings import VERSION
-from proxhermes.inventory.tree import LARGEST, syntax
+from proxhermes.hermes.yaml_duplicates import Duplicate
+from proxhermes.hermes.yaml_readers import NEWEST, NotYaml
+from proxhermes.inventory.tree import LARGEST
+from proxhermes.upstream import Reader
 
 NAME: Final = "config.yaml"
 _NEW: Final = "# Hermes' settings. proxhermes sets the keys that its inventory mentions and leaves all others alone.\n"
@@ -28,21 +32,26 @@ _NEW: Final = "# Hermes' settings. proxhermes sets the keys that its inventory m
 class ConfigUpdate:
     """The file's new text, and what differs from the old one; without differences the text is the old one.
 
-    kept: keys that are declared no more and stay, because somebody changed them since they were written.
+    dropped: keys that were there more than once, of which the last one is left. kept: keys that are declared no more
+    and stay, because somebody changed them since they were written.
     """
 
     text: str = field(repr=False)
     differences: tuple[Difference, ...]
+    dropped: tuple[Duplicate, ...] = ()
     kept: tuple[Path, ...] = ()
 
+    @property
+    def changed(self) -> bool:
+        return bool(self.differences or self.dropped)
 
-def parse(text: str, name: str = NAME) -> dict[str, Any]:
-    """The settings as Hermes reads them. name: the file's. Raises UnusableFile with the line that cannot be read."""
+
+def parse(text: str, name: str = NAME, *, reader: Reader = NEWEST) -> dict[str, Any]:
+    """The settings as this reader takes them. name: the file's. Raises UnusableFile with the line that it refuses."""
     try:
-        settings = yaml.safe_load(text)
-    # ValueError: a date that no calendar has; RecursionError: brackets that nobody would write but to make us fail.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _unusable(error, name) from None
+        settings = yaml_readers.load(text, reader)
+    except NotYaml as error:
+        raise _unusable(error, text, name, reader) from None
     if settings is None:
         return {}
     if not isinstance(settings, dict):
@@ -51,31 +60,36 @@ def parse(text: str, name: str = NAME) -> dict[str, Any]:
     return settings
 
 
-def is_new(text: str | None) -> bool:
+def is_new(text: str | None, reader: Reader = NEWEST) -> bool:
     """Whether the file says nothing yet, as one that is not there. Raises UnusableFile."""
-    return not parse(text or "")
+    return not parse(_readable(text or "", reader)[0], reader=reader)
 
 
 def update(
     text: str | None,
     wanted: Mapping[str, Any],
     *,
+    reader: Reader = NEWEST,
     last: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> ConfigUpdate:
     """Merge `wanted` into the file's `text` (None: no file), by the law of `hermes.merge.three_way`.
 
-    last: what `memory` said when the file was written last; None: not known. defaults: set only where the file says
-    nothing. Raises UnusableFile for a text that cannot be read, or not be changed without touching others' keys.
+    reader: of the Hermes that is going to read it. last: what `memory` said when the file was written last; None: not
+    known. defaults: set only where the file says nothing. Raises UnusableFile for a text that cannot be read, or not be
+    changed without touching others' keys.
     """
-    existing = parse(text or "")
+    readable, dropped = _readable(text or "", reader)
     # Hermes itself raises the file's version: whoever wrote it, it is never taken out.
     known = {key: value for key, value in (last or {}).items() if key != VERSION}
+    quoted, requoted = _requoted(readable, merged(known, wanted), reader)
+    existing = parse(quoted, reader=reader)
     merge = three_way(existing, wanted, last=known, defaults=defaults)
-    if not merge.differences and text is not None:
-        return ConfigUpdate(text, (), merge.kept)
-    written = _written(text if text else _NEW, existing, merge.target)
-    return ConfigUpdate(written, merge.differences, merge.kept)
+    differences = (*requoted, *merge.differences)
+    if text is not None and not differences:
+        return ConfigUpdate(readable, (), dropped, merge.kept)
+    written = _written(quoted if text else _NEW, existing, merge.target, reader) if merge.differences else quoted
+    return ConfigUpdate(written, differences, dropped, merge.kept)
 
 
 def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,21 +102,49 @@ def dump(settings: Mapping[str, Any]) -> str:
     return yaml_edit.dumped(settings, sort_keys=True) if settings else ""
 
 
-def _written(text: str, existing: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+class _Way(Protocol):
+    def __call__(self, text: str, changes: Iterable[yaml_edit.Edit], reader: Reader) -> str: ...
+
+
+def _written(text: str, existing: Mapping[str, Any], target: Mapping[str, Any], reader: Reader) -> str:
     """The text with `target` in place of `existing`."""
-    ways: tuple[Callable[[str, Iterable[yaml_edit.Edit]], str], ...] = (
-        yaml_edit.edited,
-        yaml_anchors.rewritten,
-        partial(yaml_anchors.rewritten, flat=True),
-    )
+    ways: tuple[_Way, ...] = (yaml_edit.edited, yaml_anchors.rewritten, partial(yaml_anchors.rewritten, flat=True))
     for way in ways:
         try:
-            written = way(text, yaml_edit.edits(existing, target))
-            if same(yaml.safe_load(written) or {}, target):
+            written = way(text, yaml_edit.edits(existing, target), reader)
+            if same(yaml_readers.load(written, reader) or {}, target):
                 return written
-        except (yaml_edit.CannotEdit, yaml.YAMLError, YAMLError):
+        except (yaml_edit.CannotEdit, NotYaml, yaml.YAMLError, YAMLError):
             continue  # the next way
     raise UnusableFile(NAME, "it cannot be changed without touching other keys (one that stands there twice?)")
+
+
+def _readable(text: str, reader: Reader) -> tuple[str, tuple[Duplicate, ...]]:
+    """The text without duplicates, where this reader refuses it for them; and which. Raises UnusableFile."""
+    try:
+        yaml_readers.load(text, reader)
+    except NotYaml as error:
+        if error.problem != yaml_readers.DUPLICATE:
+            raise _unusable(error, text, NAME, reader) from None
+        try:
+            return yaml_duplicates.mended(text), yaml_duplicates.duplicates(text, reader)
+        except yaml_edit.CannotEdit:
+            raise _unusable(error, text, NAME, reader) from None
+    return text, ()
+
+
+def _requoted(text: str, ours: Mapping[str, Any], reader: Reader) -> tuple[str, tuple[Difference, ...]]:
+    """The text with quotes around keys of ours that an earlier Hermes read as text, and this reader does not (`y`)."""
+    before = parse(text, reader=reader)
+    quoted, keys = yaml_edit.quoted_keys(text, ours, reader)
+    if not keys:
+        return text, ()
+    after = parse(quoted, reader=reader)
+    found: list[Difference] = []
+    for path, misread in keys:
+        older: Path = (*path[:-1], misread)
+        found += Difference(older, lookup(before, older), ABSENT), Difference(path, ABSENT, lookup(after, path))
+    return quoted, tuple(found)
 
 
 def _bounded(settings: Mapping[str, Any], name: str) -> None:
@@ -116,13 +158,11 @@ def _bounded(settings: Mapping[str, Any], name: str) -> None:
             raise UnusableFile(name, f"aliases make it larger than {LARGEST} values, or one stands within itself")
 
 
-def _unusable(error: Exception, name: str) -> UnusableFile:
+def _unusable(error: NotYaml, text: str, name: str, reader: Reader) -> UnusableFile:
     """The error with its line, without the text around it, which may hold a secret."""
-    mark = None
-    problem = "this is not YAML"
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        if error.context_mark and "stream end" in (error.problem or ""):  # something left open: where it began
-            mark = error.context_mark
-        problem += ": " + syntax(error)[0].removeprefix("this is not YAML: ")
-    return UnusableFile(name, problem, mark.line + 1 if mark else None)
+    problem = "this is not YAML" + (f": {error.problem}" if error.problem else "")
+    if error.problem == yaml_readers.DUPLICATE:
+        lines = next((each.lines for each in yaml_duplicates.duplicates(text, reader) if error.line in each.lines), ())
+        others = " and ".join(str(line) for line in lines if line != error.line)
+        problem = f"{error.problem}{f', as in line {others}' if others else ''}, which Hermes from 0.22 on cannot read"
+    return UnusableFile(name, problem, error.line)

@@ -18,8 +18,12 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, PlainScalarString, ScalarString
 
+from proxhermes.hermes import yaml_readers
 from proxhermes.hermes.merge import ABSENT, Path, same
 from proxhermes.hermes.yaml_edit import CannotEdit, Edit
+from proxhermes.hermes.yaml_readers import NEWEST
+from proxhermes.inventory import plain
+from proxhermes.upstream import Reader
 
 
 class _AsItStands(VersionedResolver):
@@ -31,8 +35,9 @@ class _AsItStands(VersionedResolver):
         return super().resolve(kind, value, implicit)
 
 
-def rewritten(text: str, changes: Iterable[Edit], *, flat: bool = False) -> str:
-    """`text` with the changes made. flat: every alias and merge key is first replaced by what it stands for.
+def rewritten(text: str, changes: Iterable[Edit], reader: Reader = NEWEST, *, flat: bool = False) -> str:
+    """`text` with the changes made. reader: for whom the changes' keys are what they are. flat: every alias and merge
+    key is first replaced by what it stands for.
 
     Raises CannotEdit, and ruamel's YAMLError for what it cannot read.
     """
@@ -46,16 +51,16 @@ def rewritten(text: str, changes: Iterable[Edit], *, flat: bool = False) -> str:
     if flat:
         document = _flat(document)
     for change in changes:
-        _set(document, change.path, change.value)
+        _set(document, change.path, change.value, reader)
     out = io.StringIO()
     editor.dump(document, out)
     return out.getvalue()
 
 
-def _set(document: CommentedMap, path: Path, value: Any) -> None:
+def _set(document: CommentedMap, path: Path, value: Any, reader: Reader) -> None:
     *parents, last = path
     for part in parents:
-        key = _key(document, part)
+        key = _key(document, part, reader)
         child = document.get(key)
         if not isinstance(child, CommentedMap):
             raise CannotEdit
@@ -64,16 +69,17 @@ def _set(document: CommentedMap, path: Path, value: Any) -> None:
             document[key] = child
         document = child
     if value is ABSENT:
-        document.pop(_key(document, last), None)
+        document.pop(_key(document, last, reader), None)
     else:
-        document[_key(document, last)] = _written(value)
+        document[_key(document, last, reader)] = _written(value)
 
 
-def _key(block: CommentedMap, name: object) -> Any:
-    """The block's key that Hermes reads as `name`, be it a number; a new one where there is none."""
+def _key(block: CommentedMap, name: object, reader: Reader) -> Any:
+    """The block's key that the reader takes for `name`, be it a number; a new one where there is none."""
 
     def read(key: Any) -> object:
-        return str(key) if isinstance(key, ScalarString) and not isinstance(key, PlainScalarString) else _reads_as(key)
+        quoted = isinstance(key, ScalarString) and not isinstance(key, PlainScalarString)
+        return str(key) if quoted else _reads_as(key, reader)
 
     return next((key for key in block if same(read(key), name)), _written(name))
 
@@ -108,10 +114,10 @@ def _unnamed(scalar: Any) -> Any:
 
 
 def _written(value: Any) -> Any:
-    """The value for the editor: text is quoted where Hermes would take it for something else (`off`, `1:30`)."""
+    """The value for the editor: text is quoted where any reader would take it for something else (`off`, `1:30`)."""
     if isinstance(value, str):
-        plain = _reads_as(value) == value and _reads_as(f"[{value}]") == [value]
-        return PlainScalarString(value) if plain else DoubleQuotedScalarString(value)
+        unquoted = (_reads_as(value, "pyyaml"), _reads_as(f"[{value}]", "pyyaml")) == (value, [value])
+        return PlainScalarString(value) if unquoted and plain.is_text(value) else DoubleQuotedScalarString(value)
     if isinstance(value, dict):
         return CommentedMap((_written(key), _written(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
@@ -119,9 +125,9 @@ def _written(value: Any) -> Any:
     return PlainScalarString(yaml.safe_dump(value).split("\n")[0])
 
 
-def _reads_as(text: str) -> object:
-    """What a plain scalar with this text is to Hermes; None where it cannot be one."""
+def _reads_as(text: str, reader: Reader) -> object:
+    """What a plain scalar with this text is to the reader; None where it cannot be one."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        return yaml_readers.load(text, reader)
+    except yaml_readers.NotYaml:
         return None

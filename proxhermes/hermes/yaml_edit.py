@@ -15,12 +15,19 @@ from typing import Any, Final
 
 import yaml
 
+from proxhermes.hermes import yaml_readers
 from proxhermes.hermes.merge import ABSENT, Path, same
+from proxhermes.hermes.yaml_readers import NEWEST
+from proxhermes.inventory import plain
+from proxhermes.upstream import Reader
 
-_STR: Final = "tag:yaml.org,2002:str"
+_STR: Final = plain.STR
 _NULL: Final = "tag:yaml.org,2002:null"
-_MERGE: Final = "tag:yaml.org,2002:merge"
+_MERGE: Final = yaml_readers.MERGE
 _BREAK: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # what PyYAML counts as the end of a line
+
+_LONGEST_KEY: Final = 1000
+_OTHER_BREAKS: Final = re.compile("[\r\x85\u2028\u2029\ufeff]")
 
 
 class CannotEdit(Exception):
@@ -35,21 +42,35 @@ class Edit:
     value: Any
 
 
-class _Dumper(yaml.SafeDumper):
-    """Long texts in their own lines, and no anchors of ours."""
+class Dumper(yaml.SafeDumper):
+    """Long texts in their own lines, no anchors of ours, and quotes around what any reader takes for no text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        tag = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        misread = kind is yaml.ScalarNode and implicit[0] and tag == _STR and not plain.is_text(value)
+        return plain.OTHER if misread else tag
 
-class _InlineDumper(_Dumper):
+    def check_simple_key(self) -> bool:
+        """Whether a key fits before its colon: of more than 1,024 characters, no reader finds that (scanner.py)."""
+        if isinstance(self.event, yaml.ScalarEvent):
+            return len(self.event.value.encode("unicode_escape")) <= _LONGEST_KEY
+        return bool(super().check_simple_key())
+
+
+class _InlineDumper(Dumper):
     """The same on one line."""
 
 
-_Dumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style="|" if "\n" in text else None))
-_InlineDumper.add_representer(
-    str, lambda to, text: to.represent_scalar(_STR, text, style='"' if "\n" in text else None)
-)
+def _style(text: str, of_lines: str) -> str | None:
+    """How a text is written. of_lines: for one of several lines; breaks but `\\n` are read as such in escapes alone."""
+    return '"' if _OTHER_BREAKS.search(text) else of_lines if "\n" in text else None
+
+
+Dumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style=_style(text, "|")))
+_InlineDumper.add_representer(str, lambda to, text: to.represent_scalar(_STR, text, style=_style(text, '"')))
 
 
 def edits(before: Mapping[str, Any], after: Mapping[str, Any], at: Path = ()) -> Iterator[Edit]:
@@ -66,16 +87,57 @@ def edits(before: Mapping[str, Any], after: Mapping[str, Any], at: Path = ()) ->
     yield from (Edit((*at, key), ABSENT) for key in before if key not in after)
 
 
-def edited(text: str, changes: Iterable[Edit]) -> str:
-    """`text` with the changes made. Raises CannotEdit, and yaml.YAMLError where one of them broke the text."""
+def edited(text: str, changes: Iterable[Edit], reader: Reader = NEWEST) -> str:
+    """`text` with the changes made. reader: for whom the changes' keys are what they are.
+
+    Raises CannotEdit, and yaml.YAMLError where one of them broke the text.
+    """
     for change in changes:
-        text = _one(text, change)
+        text = _one(text, change, reader)
     return text
+
+
+def quoted_keys(text: str, ours: Mapping[str, Any], reader: Reader) -> tuple[str, list[tuple[Path, Any]]]:
+    """The text with quotes around those keys of `ours` that PyYAML reads as such and this reader does not.
+
+    Returns these, too, with what this reader takes the last part for.
+    Nothing is done to a text that PyYAML cannot take apart.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return text, []
+    found = list(_misread(root, ours, reader, ()))
+    return quoted(text, [node for _, node in found]), [
+        (path, yaml_readers.scalar(node, reader)) for path, node in found
+    ]
+
+
+def quoted(text: str, nodes: Iterable[yaml.ScalarNode]) -> str:
+    """The text with its plain scalars `nodes` in quotes."""
+    for node in sorted(nodes, key=lambda node: -node.start_mark.index):
+        text = text[: node.start_mark.index] + inline(node.value, flow=True) + text[node.end_mark.index :]
+    return text
+
+
+def _misread(
+    block: yaml.Node | None, ours: Mapping[str, Any], reader: Reader, at: Path
+) -> Iterator[tuple[Path, yaml.ScalarNode]]:
+    if not isinstance(block, yaml.MappingNode):
+        return
+    for name, value in ours.items():
+        path = (*at, name)
+        found, older = find(block, name, reader), find(block, name, "pyyaml")
+        if found is None and older is not None and isinstance(older[0], yaml.ScalarNode) and isinstance(name, str):
+            yield path, older[0]
+        child = found or older
+        if child is not None and isinstance(value, Mapping):
+            yield from _misread(child[1], value, reader, path)
 
 
 def dumped(value: Mapping[str, Any], indent: int = 0, newline: str = "\n", *, sort_keys: bool = False) -> str:
     """Entries of a block as they are written, indented by `indent` blanks."""
-    text = yaml.dump(dict(value), Dumper=_Dumper, default_flow_style=False, **{**_STYLE, "sort_keys": sort_keys})
+    text = yaml.dump(dict(value), Dumper=Dumper, default_flow_style=False, **{**_STYLE, "sort_keys": sort_keys})
     return "".join(f"{' ' * indent if line else ''}{line}{newline}" for line in text.splitlines())
 
 
@@ -90,7 +152,7 @@ def inline(value: Any, *, flow: bool) -> str:
     return str(yaml.dump(value, **style)).removesuffix("...\n").strip()
 
 
-def _one(text: str, change: Edit) -> str:
+def _one(text: str, change: Edit, reader: Reader) -> str:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None or root.tag == _NULL or (isinstance(root, yaml.MappingNode) and not root.value):
         start, end = (root.start_mark.index, root.end_mark.index) if root else (len(text), len(text))
@@ -100,28 +162,32 @@ def _one(text: str, change: Edit) -> str:
         raise CannotEdit
     block = root
     for key in change.path[:-1]:
-        parent = _entry(block, key)
+        parent = find(block, key, reader)
         if parent is None or not isinstance(parent[1], yaml.MappingNode):
             raise CannotEdit  # it comes from a merge key
         block = parent[1]
-    page = _Page(text)
-    found = _entry(block, change.path[-1])
+    page = Page(text)
+    found = find(block, change.path[-1], reader)
     if change.value is not ABSENT:
-        entry = {change.path[-1]: change.value}
-        return page.replaced(block, *found, entry) if found else page.added(block, entry)
+        new = {change.path[-1]: change.value}
+        return page.replaced(block, *found, new) if found else page.added(block, new)
     if found is None:
         raise CannotEdit
     return page.removed(block, *found)
 
 
-def _entry(block: yaml.MappingNode, key: object) -> tuple[yaml.Node, yaml.Node] | None:
+def find(block: yaml.MappingNode, key: object, reader: Reader) -> tuple[yaml.Node, yaml.Node] | None:
     """Key and value of the entry that counts, the last one of this name. Keys may be numbers, too."""
-    reader = yaml.SafeLoader("")
-    entries = (entry for entry in reversed(block.value) if entry[0].tag != _MERGE)
-    return next((entry for entry in entries if same(reader.construct_object(entry[0], deep=True), key)), None)
+    entries = (each for each in reversed(block.value) if each[0].tag != _MERGE)
+    return next((each for each in entries if is_key(each[0], key, reader)), None)
 
 
-class _Page:
+def is_key(node: yaml.Node, key: object, reader: Reader) -> bool:
+    """Whether the reader takes what is written there for this key."""
+    return isinstance(node, yaml.ScalarNode) and same(yaml_readers.scalar(node, reader), key)
+
+
+class Page:
     """The text with the places of its lines."""
 
     def __init__(self, text: str) -> None:
@@ -164,12 +230,15 @@ class _Page:
         return head + dumped(entry, block.value[0][0].start_mark.column, self.newline) + tail
 
     def removed(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> str:
-        """The text without the entry; lines of comments within it stay."""
+        """The text without the entry; lines of comments within it and behind it stay."""
         if block.flow_style:
             return self._removed_in_line(block, key, value)
-        first, last = self._lines(block, key, value)
-        kept = self._comments(value, first, last, key.start_mark.column)
-        return self.text[: self.start(first)] + kept + self.text[self.start(last + 1) :]
+        line, column = key.start_mark.line, key.start_mark.column
+        last = self.last(value, key.end_mark.index)
+        kept = self._comments(value, line, last, column) + self.text[self.start(last + 1) :]
+        if re.fullmatch(r"(\s*-)+\s+", self.line(line)[:column]) and block.value[-1][0] is not key:
+            return self.text[: key.start_mark.index] + kept.lstrip()  # the next one takes its place behind the dash
+        return self.text[: self.start(self._lines(block, key, value)[0])] + kept
 
     def replaced(self, block: yaml.MappingNode, key: yaml.Node, value: yaml.Node, entry: Mapping[str, Any]) -> str:
         """The text with the entry's value replaced, in its place on the line where both values fit there."""
@@ -177,8 +246,8 @@ class _Page:
         (new,) = entry.values()
         flow = isinstance(value, yaml.CollectionNode) and value.flow_style
         on_the_line = flow or (isinstance(value, yaml.ScalarNode) and value.style not in ("|", ">"))
-        plain = not isinstance(new, (Mapping, list, tuple)) or not new
-        fits = block.flow_style or ((plain or flow) and not _is_long(new))
+        short = not isinstance(new, (Mapping, list, tuple)) or not new
+        fits = block.flow_style or ((short or flow) and not _is_long(new))
         if start >= key.end_mark.index and on_the_line and fits:
             written = ("" if start < end else " ") + inline(new, flow=bool(block.flow_style))
             return self.text[:start] + written + self.text[end:]

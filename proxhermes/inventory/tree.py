@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import yaml
+from ruamel.yaml.error import MarkedYAMLError
 
 from proxhermes.inventory.problems import Problem, render_path
 from proxhermes.inventory.secrets import HOW_TO_REFERENCE, SecretRef
@@ -207,7 +208,11 @@ _SYNTAX: Final = (
         "an alias (`*…`) of nothing",
         "the value in quotes if it begins with `*`; else its anchor first",
     ),
-    ("duplicate anchor", "an anchor (`&…`) that is defined twice", "each once; a value that begins with `&` in quotes"),
+    (
+        "second occurrence",
+        "an anchor (`&…`) that is defined twice",
+        "each once; a value that begins with `&` in quotes",
+    ),
     ("single document|another document", "a second document (`---`)", "one document in the file"),
     ("undefined tag handle", "a tag (`!…`)", "no tags; a value that begins with `!` in quotes"),
     (r"expected ',' or '\]'", "a list `[…]` that is not closed, or lacks a comma", "`[one, two]`"),
@@ -216,7 +221,7 @@ _SYNTAX: Final = (
 )
 
 
-def syntax(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+def syntax(error: yaml.MarkedYAMLError | MarkedYAMLError) -> tuple[str, str]:
     """What is wrong with the YAML, in words without anything that stands there; and what is allowed."""
     said = error.problem or error.context or "it is not YAML"
     for pattern, message, allowed in _SYNTAX:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from proxhermes.hermes import compose, persistent, ports
 from proxhermes.hermes.environment import environment
@@ -55,6 +56,21 @@ def test_it_holds_no_secret(make_agent: Any, monkeypatch: pytest.MonkeyPatch) ->
     text = compose.render(make_agent(hermes=hermes), mtu=None)
     assert "the-value" not in text
     assert "plain" not in text
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["y", "N", "on", "1e5", "812e934", "0o17", "010", "1:30", "1_000", "2026-01-01", "2026-1-2", "0XFF", "1_0.5", "~"],
+)
+def test_what_a_reader_of_newer_yaml_takes_for_no_text_is_quoted(make_agent: Any, word: str) -> None:
+    runtime = {"extra_args": [word], "compose_override": {"labels": {word: word}}}
+    text = compose.render(make_agent(runtime=runtime), mtu=1500)
+    newer = YAML(typ="safe", pure=True).load(text)
+    for read in (newer, yaml.safe_load(text)):
+        made = read["services"]["hermes"]
+        assert (made["command"][-1], made["labels"]) == (word, {word: word})
+    # What compose is written in knows dates and numbers that none of these readers know.
+    assert f"- '{word}'\n" in text and f"'{word}': '{word}'\n" in text
 
 
 def test_a_small_mtu_below_reaches_dockers_own_network(make_agent: Any) -> None:

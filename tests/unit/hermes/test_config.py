@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from proxhermes.hermes import config
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, leaves, lookup, merged, nested, removed, same
+from proxhermes.upstream import Reader
 
 WANTED = {
     "model": {
@@ -47,14 +48,17 @@ SETTINGS = st.recursive(
     max_leaves=10,
 )
 
+READERS: st.SearchStrategy[Reader] = st.sampled_from(["pyyaml", "ruamel"])
+
 
 @settings(max_examples=150, deadline=None)
-@given(SETTINGS, SETTINGS)
-def test_hermes_reads_the_merge_and_a_second_time_changes_nothing(existing: Any, wanted: Any) -> None:
+@given(SETTINGS, SETTINGS, READERS)
+def test_hermes_reads_the_merge_and_a_second_time_changes_nothing(existing: Any, wanted: Any, reader: Reader) -> None:
     text = yaml.safe_dump(existing, allow_unicode=True, sort_keys=False)
-    after = config.update(text, wanted)
-    assert same(config.parse(after.text), merged(existing, wanted))
-    again = config.update(after.text, wanted)
+    existing = config.parse(text, reader=reader)
+    after = config.update(text, wanted, reader=reader)
+    assert same(config.parse(after.text, reader=reader), merged(existing, wanted))
+    again = config.update(after.text, wanted, reader=reader)
     assert again.text == after.text
     assert not again.differences
 
@@ -202,23 +206,28 @@ STYLES = st.sampled_from([None, True, False])
 
 
 @settings(max_examples=300, deadline=None)
-@given(SETTINGS, SETTINGS, STYLES)
-def test_without_a_memory_it_is_the_modules_merge(existing: Any, wanted: Any, flow: bool | None) -> None:
+@given(SETTINGS, SETTINGS, STYLES, READERS)
+def test_without_a_memory_it_is_the_modules_merge(
+    existing: Any, wanted: Any, flow: bool | None, reader: Reader
+) -> None:
     text = yaml.safe_dump(existing, allow_unicode=True, default_flow_style=flow, width=40)
-    after = config.update(text, wanted)
-    assert same(config.parse(after.text), the_modules_merge(existing, wanted))
-    again = config.update(after.text, wanted, last=wanted)
+    existing = config.parse(text, reader=reader)
+    after = config.update(text, wanted, reader=reader)
+    assert same(config.parse(after.text, reader=reader), the_modules_merge(existing, wanted))
+    again = config.update(after.text, wanted, last=wanted, reader=reader)
     assert (again.text, again.differences, again.kept) == (after.text, (), ())
 
 
 @settings(max_examples=300, deadline=None)
-@given(SETTINGS, SETTINGS, SETTINGS, STYLES)
+@given(SETTINGS, SETTINGS, SETTINGS, STYLES, READERS)
 def test_the_third_way_takes_out_only_what_was_declared_and_is_unchanged(
-    existing: Any, last: Any, wanted: Any, flow: bool | None
+    existing: Any, last: Any, wanted: Any, flow: bool | None, reader: Reader
 ) -> None:
+    last = config.parse(yaml.safe_dump(last, allow_unicode=True), reader=reader)
     existing = the_modules_merge(existing, last)
     text = yaml.safe_dump(existing, allow_unicode=True, default_flow_style=flow)
-    after = config.parse(config.update(text, wanted, last=last).text)
+    existing = config.parse(text, reader=reader)
+    after = config.parse(config.update(text, wanted, last=last, reader=reader).text, reader=reader)
     two_way = the_modules_merge(existing, wanted)
     for path, value in leaves(two_way):
         gone = lookup(after, path) is ABSENT
@@ -437,7 +446,7 @@ def test_keys_that_are_no_text_are_found_where_they_stand(last: Any, after: str)
 
 
 def test_keys_that_are_no_text_are_found_behind_an_alias() -> None:
-    text = "a: &a\n  12: x  # twelve\n  '13': y\nb: *a\n"
-    after = config.update(text, {"b": {12: "z"}}, last={"b": {"13": "y"}})
-    assert config.parse(after.text) == {"a": {12: "x", "13": "y"}, "b": {12: "z"}}
+    text = "a: &a\n  12: x  # twelve\n  '13': x\nb: *a\n"
+    after = config.update(text, {"b": {12: "z"}}, last={"b": {"13": "x"}})
+    assert config.parse(after.text) == {"a": {12: "x", "13": "x"}, "b": {12: "z"}}
     assert after.text.startswith("a:\n  12: x  # twelve\n") or "&a" in after.text

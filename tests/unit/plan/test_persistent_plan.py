@@ -215,5 +215,5 @@ def test_another_container_that_is_asked_for_says_first_what_is_lost(make_agent:
     fresh = GuestFacts("debian", "13")
     assert (
         compose.RECREATE
-        not in plan_service(agent, fresh, Move(), Effect.NONE, plan_package(agent, fresh, None), recreate=True).files
+        not in plan_service(agent, fresh, Move(), Effect.NONE, plan_package(agent, fresh, Files()), recreate=True).files
     )
