@@ -41,7 +41,7 @@ class LiteLlm(_Told):
     keyed: Status
     keyed_text: Text
     listed: bool
-    count: Annotated[int, Field(ge=0, le=10**6)]
+    count: Annotated[int, Field(ge=0, le=10**7)]
     names: Annotated[list[Text], Field(max_length=100)]
     bare: Status
 
