@@ -59,7 +59,7 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         "package", "runtime.package",
         f"{LAB}/test_native.py::test_from_a_wheel_with_packages_of_ones_own",
         f"{LAB}/test_native.py::test_from_git_a_branch_that_moves_is_another_version",
-        note="From PyPI, a wheel or git; with `type: docker` it is `runtime.image`.",
+        note="From an image, PyPI, a wheel or git; with `type: docker` it is `runtime.image`.",
     ),
     _one(
         "user", "runtime.user hermes.uid", _UNIT_TEST, _NUMBERS,

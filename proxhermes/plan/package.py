@@ -76,6 +76,8 @@ def _of_new(wanted: Recipe, known: Mapping[str, str]) -> list[str]:
     before = known.get("package_commit") if _is_of(known, wanted.subject, wanted.ref) else None
     if wanted.ref and before and before != wanted.commit:
         notes.append(f"{wanted.ref} of {wanted.subject} is {_short(wanted.commit)} now, not {_short(before)}")
+    if wanted.interpreter.url:
+        notes.append(f"{_SUBJECT} {wanted.id}: its Python is downloaded from {wanted.interpreter.url}")
     if (wanted.source != "image" or wanted.python_packages) and wanted.files_given.hashes is None:
         notes.append(f"{_SUBJECT} {wanted.id}: {_UNPINNED}")
     return notes

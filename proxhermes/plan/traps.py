@@ -47,14 +47,21 @@ _TRAPS: Final = (
         ),
     ),
     (r"bind source path does not exist", "a mount is missing in the container: `proxhermes create` sets it"),
-    (r"no space left on device", "the container's root disk is full: enlarge `disk.size`, then `proxhermes create`"),
+    (
+        r"no space left on device|MB below .* until it is unpacked",
+        "the container's root disk is full: enlarge `disk.size`, then `proxhermes create`",
+    ),
     (
         r"toomanyrequests|rate limit",
         "Docker Hub limits pulls by address: wait, or name a mirror in `engine.registry_mirrors`",
     ),
     (
+        r"unauthorized|no basic auth credentials|authentication required",
+        "the registry wants a login, or another one: `runtime.registry_auth` in the inventory",
+    ),
+    (
         r"manifest unknown|manifest for .* not found|repository does not exist|pull access denied",
-        "the registry has no such image for us: see `runtime.image` in the inventory",
+        "the registry has no such image for us: see `runtime.image` or `runtime.package.image` in the inventory",
     ),
     (
         r"dial tcp|no such host|TLS handshake timeout|Client\.Timeout|request canceled|server gave HTTP response",
@@ -69,7 +76,18 @@ _TRAPS: Final = (
         "the container does not reach the package index: see its DNS, /etc/pip.conf, and proxies in /etc/environment",
     ),
     (
-        r"No matching distribution found|requires a different Python",
+        r"requires? a different Python",
+        (
+            'a Python that fits, as in `runtime.python: "3.14"` (downloaded where the container has another), or a '
+            "package from an image, which brings its own: `package: {image: …}`"
+        ),
+    ),
+    (
+        r"Python could not be downloaded",
+        "`runtime.python_mirror` names another place, and `package: {image: …}` brings a Python of its own",
+    ),
+    (
+        r"No matching distribution found",
         "see `runtime.package` and `extras` in the inventory: the package index has no such version for this Python",
     ),
     (

@@ -120,16 +120,18 @@ class Layout:
 
 
 @contextmanager
-def registry(folder: Path, password_file: Path | None = None) -> Iterator[str]:
-    """A registry with its storage in `folder`; yields HOST:PORT. password_file: htpasswd's, of who may ask."""
+def registry(
+    folder: Path, password_file: Path | None = None, *, host: str = "127.0.0.1", storage: Path | None = None
+) -> Iterator[str]:
+    """A registry on `host`; yields HOST:PORT. password_file: htpasswd's, of who may ask. storage: one that is there."""
     folder.mkdir()
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.bind((host, 0))
+        address = f"{host}:{probe.getsockname()[1]}"
     config: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}},
+        "storage": {"filesystem": {"rootdirectory": str(storage or folder / "storage")}},
         "http": {"addr": address},
     }
     if password_file is not None:
@@ -184,8 +186,8 @@ class Between:
 
 
 @contextmanager
-def between(address: str) -> Iterator[tuple[str, Between]]:
-    """Yields its HOST:PORT, and what it saw."""
+def between(address: str, host: str = "127.0.0.1") -> Iterator[tuple[str, Between]]:
+    """On `host`; yields its HOST:PORT, and what it saw."""
     state = Between(address)
 
     class Handler(BaseHTTPRequestHandler):
@@ -222,11 +224,11 @@ def between(address: str) -> Iterator[tuple[str, Between]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"127.0.0.1:{server.server_port}", state
+        yield f"{host}:{server.server_port}", state
     finally:
         state.release()
         server.shutdown()

@@ -15,7 +15,7 @@ from proxhermes.lab.node.process import LabError, run
 
 PACKAGES = (
     "lxc", "uidmap", "debootstrap", "openssh-server", "iproute2", "iptables", "dnsmasq-base", "docker-registry",
-    "skopeo", "zstd", "e2fsprogs", "util-linux", "openssl", "ca-certificates",
+    "skopeo", "zstd", "patchelf", "e2fsprogs", "util-linux", "openssl", "ca-certificates",
     "age", "curl", "git",  # what the stories' operators use: on the workstation, and on the node to see who answers
 )  # fmt: skip
 KERNEL_NEEDS = ("overlay", "ext4")
