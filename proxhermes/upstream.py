@@ -132,6 +132,11 @@ def release(version: str | None) -> Release:
     return next((row for row in reversed(RELEASES) if row.since <= parsed), RELEASES[0])
 
 
+def reader(code: Code | None) -> Reader:
+    """What this Hermes reads config.yaml with; the newest one's where it is not known which it is."""
+    return release(code.version if code else None).yaml
+
+
 def unknown(version: str) -> bool:
     """Whether a version is newer than all that this table was written for."""
     parsed = parse(version)

@@ -92,6 +92,18 @@ def update(
     return ConfigUpdate(written, differences, dropped, merge.kept)
 
 
+def remembered(text: str) -> dict[str, Any]:
+    """What `dump` wrote, also before anything was quoted in it for a newer reader. Raises UnusableFile."""
+    return parse(text, reader="pyyaml")
+
+
+def stamped(text: str, version: int, reader: Reader = NEWEST) -> ConfigUpdate:
+    """A whole file, which has a `_config_version` of `version` at least. Raises UnusableFile."""
+    if _number(parse(text, reader=reader).get(VERSION)) >= version:
+        return ConfigUpdate(text, ())
+    return update(text, {VERSION: version}, reader=reader)
+
+
 def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What to remember of this run for the next one's `last`."""
     return merged(defaults, declared)
@@ -100,6 +112,14 @@ def memory(declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
 def dump(settings: Mapping[str, Any]) -> str:
     """The settings as a text of their own, as `parse` reads it: the same one whatever order their keys came in."""
     return yaml_edit.dumped(settings, sort_keys=True) if settings else ""
+
+
+def _number(version: Any) -> int:
+    """A version as Hermes takes it (0.22: hermes_cli/config_version_stamp.py): text that is a number, too."""
+    try:
+        return 0 if isinstance(version, bool) else int(version)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 class _Way(Protocol):

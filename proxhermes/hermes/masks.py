@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import yaml
 
+from proxhermes.hermes import yaml_readers
 from proxhermes.hermes.env import parse, values
-from proxhermes.hermes.yaml_edit import inline
+from proxhermes.hermes.yaml_edit import dumped, inline
 from proxhermes.inventory.secrets import MASK
 from proxhermes.inventory.tree import SHAPES
 
@@ -61,7 +62,10 @@ def in_text(text: str) -> str:
 
 def settings_text(text: str) -> str:
     """The YAML text, one that can be read, with its secrets masked and all else as it stands."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:  # one that the reader of a newer Hermes alone takes
+        return dumped(masked(yaml_readers.load(text, "ruamel")))
     scalars: dict[int, tuple[yaml.ScalarNode, bool]] = {}
     for node, hidden in _scalars(root, False, set()) if root else ():
         # By its place: what an alias stands for is hidden if it is hidden anywhere.

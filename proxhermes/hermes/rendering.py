@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from proxhermes.errors import UsageError
 from proxhermes.hermes import compose, config, daemon, env, masks, settings, unit, variables
@@ -17,6 +17,8 @@ from proxhermes.inventory.secrets import MASK
 
 if TYPE_CHECKING:
     from proxhermes.inventory.models import Agent
+
+_VERSION_NOTE: Final = "_config_version is the newest Hermes'; a run asks which one is installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Rendered:
     notes: tuple[str, ...] = ()
 
 
+T = TypeVar("T")
 Renderer = Callable[["Agent", "Source | None", "Source | None", bool], Rendered]
 
 
@@ -57,21 +60,25 @@ def render(
 
 
 def _config(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
-    file = agent.hermes.config_file
+    file, version = agent.hermes.config_file, settings.version(agent, None)
     if file is not None:
         text = decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
-        tree = config.parse(text, file.written)
-        return Rendered(text if reveal else masks.settings_text(text), _undefined(agent, tree))
+        tree = _of(Source(file.written, text), config.parse)
+        stamped = config.stamped(text, version)
+        shown = stamped.text if reveal else masks.settings_text(stamped.text)
+        return Rendered(shown, (*([_VERSION_NOTE] if stamped.changed else ()), *_undefined(agent, tree)))
     tree = settings.declared(agent)
-    _parsed(existing, config.parse)
+    new = existing is None or _of(existing, config.is_new)
     update = config.update(
         existing.text if existing else None,
         tree,
-        last=_parsed(last, config.parse) if last else None,
-        defaults=settings.defaults(agent, new=config.is_new(existing.text if existing else None)),
+        last=_of(last, config.remembered) if last else None,
+        defaults=settings.defaults(agent, version if new else None),
     )
     kept = (".".join(map(str, path)) for path in update.kept)
     notes = [f"{path} is no longer in the inventory, but was changed since: it stays" for path in kept]
+    if new and agent.hermes.config_version is None:
+        notes.append(_VERSION_NOTE)
     if "context_length" not in tree["model"]:
         notes.append("model.context_length comes from LiteLLM, which is not asked here")
     text = update.text if reveal else masks.settings_text(update.text)
@@ -136,9 +143,12 @@ def _only(agent: Agent, name: str, *types: str) -> None:
 
 
 def _parsed(source: Source | None, parse: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What stands in the source; nothing in none. Raises UsageError with its line."""
-    if source is None:
-        return {}
+    """What the source says; nothing for none. Raises UsageError with its line."""
+    return {} if source is None else _of(source, parse)
+
+
+def _of(source: Source, parse: Callable[[str], T]) -> T:
+    """What is made of the source. Raises UsageError with its line."""
     try:
         return parse(source.text)
     except UnusableFile as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from proxhermes import upstream
 from proxhermes.hermes import layout, mcp, messaging
 from proxhermes.hermes.merge import lookup, merged
 
@@ -53,11 +54,17 @@ def with_context(tree: Mapping[str, Any], length: int | None) -> dict[str, Any]:
     return merged(tree, {"model": {"context_length": length}})
 
 
-def defaults(agent: Agent, *, new: bool) -> dict[str, Any]:
-    """Keys that are set only where config.yaml says nothing. new: there is no config.yaml yet."""
+def version(agent: Agent, code: upstream.Code | None) -> int:
+    """The `_config_version` of a new file: the inventory's, or the one of the Hermes that is installed."""
+    installed = code.newest_config if code else upstream.release(None).config_version
+    return installed if agent.hermes.config_version is None else agent.hermes.config_version
+
+
+def defaults(agent: Agent, version: int | None = None) -> dict[str, Any]:
+    """Keys that are set only where config.yaml says nothing. version: of a file that is not there yet."""
     if agent.hermes.config_file is not None:
         return {}
-    found: dict[str, Any] = {VERSION: agent.hermes.config_version} if new else {}
+    found: dict[str, Any] = {} if version is None else {VERSION: version}
     return {**found, "terminal": {"cwd": layout.working_directory(agent)}, **messaging.defaults(agent.messaging)}
 
 

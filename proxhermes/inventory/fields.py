@@ -213,7 +213,9 @@ def split_url(value: str, schemes: tuple[str, ...], example: str) -> str:
     if url.username is not None or url.password is not None:
         raise mistake("a URL here carries no user and password", allowed)  # not repeated: it holds a secret
     if url.scheme not in schemes or not url.hostname or re.search(r"[\s,]", value) or port == 0:
-        raise mistake(f"{value!r} is not a URL of the kind {' or '.join(schemes)}", allowed)
+        # `http://user:0/1@h` has no password to a parser of URLs, and one to who wrote it.
+        shown = "this" if "@" in value else repr(value)
+        raise mistake(f"{shown} is not a URL of the kind {' or '.join(schemes)}", allowed)
     if url.query or url.fragment:
         raise mistake("a URL here ends with its path, without `?` or `#`", allowed)
     return value.rstrip("/")

@@ -23,10 +23,8 @@ from proxhermes.inventory.tokens import McpToken
 
 HERMES_UID: Final = 10000
 """The user of the official image (Hermes' Dockerfile)."""
-CONFIG_VERSION: Final = 33
-"""Version of config.yaml's schema that a new file is written in (Hermes 0.19). The image migrates it upwards itself."""
 OLDEST_CONFIG_VERSION: Final = 12
-"""The first that newer images still migrate; a file without a version they refuse."""
+"""The first version of config.yaml's schema that newer images still migrate (0.22: hermes_cli/config_migrations.py)."""
 DATA_DIR: Final = "/opt/hermes"
 
 
@@ -57,10 +55,11 @@ class Hermes(Model):
     config_file: LocalPath | None = Field(
         default=None, description="A config.yaml that is put in place as it is: nothing is merged."
     )
-    config_version: int = Field(
-        default=CONFIG_VERSION,
+    config_version: int | None = Field(
+        default=None,
         ge=OLDEST_CONFIG_VERSION,
-        description="Version of config.yaml's schema that a new file is written in.",
+        description="Version of config.yaml's schema that a new file is written in, and a `config_file` at least has; "
+        "null: the one of the installed Hermes.",
     )
     terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.", examples=[{"timeout": 180}])
     environment: Mapping[VariableName, EnvValue] = Field(

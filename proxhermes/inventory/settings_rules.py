@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxhermes.inventory import messaging_rules
-from proxhermes.inventory.hermes import CONFIG_VERSION, OLDEST_CONFIG_VERSION
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.mcp_rules import literal_secrets
 from proxhermes.inventory.problems import render_path
@@ -166,14 +165,6 @@ def _whole_file(agent: Tree, config: Tree | None, report: Report) -> None:
             file.spot,
             f"{file.value} does not say what the inventory says elsewhere: {', '.join(silent)}",
             "these keys in the file, which alone counts for Hermes",
-        )
-    version = config.at("_config_version")
-    if version is None or type(version.value) is not int or version.value < OLDEST_CONFIG_VERSION:
-        report.warn(
-            file.spot if version is None else version.spot,
-            f"{file.value} has no `_config_version` from {OLDEST_CONFIG_VERSION} on: newer images refuse to bring it "
-            "up to date",
-            f"`_config_version: {CONFIG_VERSION}`, or the one that the file was written for",
         )
 
 

@@ -6,23 +6,22 @@ hooks). Documents do not: Hermes reads them anew for each conversation. What was
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes import upstream
 from proxhermes.errors import Refused
-from proxhermes.hermes import config, env, labels, layout, masks, modes, settings, variables
+from proxhermes.hermes import env, labels, layout, masks, modes, settings, variables
+from proxhermes.hermes.config import dump
+from proxhermes.hermes.config import memory as memory_of
 from proxhermes.hermes.environment import API_KEY, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
-from proxhermes.hermes.merge import ABSENT, Difference, Path
-from proxhermes.inventory.secrets import MASK
-from proxhermes.plan import documents, skills
+from proxhermes.plan import config, documents, skills
 from proxhermes.plan.entries import ABSENT as NOTHING
 from proxhermes.plan.entries import Entry, sha256
+from proxhermes.plan.files_model import FilesPlan, content_of, memory, written
 from proxhermes.plan.hermes_model import change
 from proxhermes.plan.model import Change, Effect, pending
 
@@ -34,15 +33,6 @@ if TYPE_CHECKING:
 
 _LEFT: Final = re.compile(r"(?:.*[/:])?\.proxhermes\.[A-Za-z0-9]{6}")
 """A file that `guest-files-write.sh` did not get to give its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class FilesPlan:
-    """What is to be done, in this order, and what the operator should know besides."""
-
-    changes: tuple[Change, ...] = ()
-    entries: tuple[Entry, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def looked_at(agent: Agent, wanted: Wanted | None) -> tuple[str, ...]:
@@ -75,9 +65,11 @@ def plan_files(
     defines.
     """
     variables_part, lines = _env(agent, wanted, facts, fresh_key)
-    _defined(agent, wanted, lines)
-    config_part = _config(agent, wanted, facts, context_length, code)
-    last = documents.read(_memory(facts, "files"))
+    declared = config.declared(agent, wanted, code)
+    # The agent would only fail at its first call.
+    variables.refuse_undefined(agent, declared, lines)
+    config_part = config.plan_config(agent, wanted, facts, context_length, code)
+    last = documents.read(memory(facts, "files"))
     staying = {label: hashed for label, hashed in last.items() if held and label.startswith(held)}
     known = {label: hashed for label, hashed in last.items() if not _is_seed(label) and label not in staying}
     given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
@@ -89,74 +81,20 @@ def plan_files(
     changes = [*folders.changes, *changes, *rights.changes]
     _writable(agent, facts, entries, {entry.path for entry in rights.entries})
     entries = [*folders.entries, *rights.entries, *entries]
-    remembered = _remembered(agent, wanted, facts, {**given.installed, **sown, **staying})
+    remembered = _remembered(agent, wanted, facts, declared, {**given.installed, **sown, **staying})
     if remembered and not pending(changes):  # else it goes along with what it is about
         changes.append(change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
     notes = [note for part in parts for note in part.notes]
     return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes))
 
 
-def _config(
-    agent: Agent, wanted: Wanted, facts: GuestFacts, context_length: int | None, code: upstream.Code | None
-) -> FilesPlan:
-    """config.yaml."""
-    content = _content(facts, "config", config.NAME)
-    if wanted.config_text is not None:
-        if content == wanted.config_text.encode():
-            return FilesPlan()
-        after = f"{agent.hermes.config_file}, as it is"
-        changed = change(config.NAME, "another" if content else None, after, Effect.RESTART_SERVICE)
-        return FilesPlan((changed,), (_written(agent, "home:config.yaml", wanted.config_text.encode(), content),))
-    text = None if content is None else decoded(content, config.NAME)
-    tree = settings.with_context(wanted.settings, context_length)
-    defaults = settings.defaults(agent, new=config.is_new(text))
-    last, notes = _last_settings(facts)
-    update = config.update(text, tree, last=last, defaults=defaults)
-    changes = tuple(
-        change(f"{config.NAME}: {_path(found.path)}", *_shown(found), Effect.RESTART_SERVICE)
-        for found in update.differences
-    )
-    notes += [
-        f"{config.NAME}: {_path(path)} is no longer in the inventory, but was changed since: it stays"
-        for path in update.kept
-    ]
-    notes += _of_a_newer(text, code)
-    entries = (_written(agent, "home:config.yaml", update.text.encode(), content),) if changes else ()
-    return FilesPlan(changes, entries, tuple(notes))
-
-
-def _of_a_newer(text: str | None, code: upstream.Code | None) -> list[str]:
-    """What there is to know of a config.yaml that a newer Hermes has brought up to date, where an older one comes back.
-
-    It goes by what it knows, and leaves the version as it is (0.19: hermes_cli/config.py, check_config_version).
-    """
-    version = config.parse(text or "").get(settings.VERSION)
-    if code is None or type(version) is not int or version <= code.newest_config:
-        return []
-    versions = f"version {version}, of a newer Hermes than {code.version}, which writes {code.newest_config}"
-    return [
-        f"{config.NAME} is of {versions}: what the newer one changed in it stays, and is read as far as it is known"
-    ]
-
-
-def _last_settings(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:
-    """What config.yaml was given last; None where that is not known."""
-    text = _memory(facts, "config.yaml")
-    if not text:
-        return None, []
-    try:
-        return config.parse(text), []
-    except UnusableFile:  # of the agent's folder: what cannot be read is not known, and no reason to stop
-        return None, [".proxhermes/config.yaml cannot be read: keys that left the inventory are not taken out"]
-
-
 def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tuple[FilesPlan, set[str]]:
     """.env, and the names that it has then."""
-    content = _content(facts, "env", ".env")
+    content = content_of(facts, "env", ".env")
     text = decoded(content or b"", ".env")
     lines = dict(wanted.environment.lines)
     existing = env.values(text)
-    forget = _memory(facts, "env").split()
+    forget = memory(facts, "env").split()
     if needs_key(lines, existing, forget):
         lines[API_KEY] = fresh_key
     hidden = wanted.environment.secret | {API_KEY}
@@ -170,17 +108,11 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
         else:
             before, after = masks.masked(before), masks.masked(after)
         changes.append(change(f".env: {name}", before, after, Effect.RESTART_SERVICE))
-    entry = _written(agent, "home:.env", update.text.encode(), content)
+    entry = written(agent, "home:.env", update.text.encode(), content)
     # Told when the line is written, not by every run from then on.
     notes = tuple(f".env: {duplicate}" for duplicate in wanted.environment.duplicates) if changes else ()
     names = {*existing, *lines} - {*update.gone}
     return FilesPlan(tuple(changes), (entry,) if changes or content is None else (), notes), names
-
-
-def _defined(agent: Agent, wanted: Wanted, names: set[str]) -> None:
-    """Refuse a `${NAME}` that nothing defines: the agent would only fail at its first call."""
-    tree = wanted.settings if wanted.config_text is None else config.parse(wanted.config_text)
-    variables.refuse_undefined(agent, tree, names)
 
 
 def _is_seed(label: str) -> bool:
@@ -274,14 +206,12 @@ def _writable(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], put_rig
             raise UnusableFile(entry.path, "the agent itself may not write there, or where a link there leads to")
 
 
-def _remembered(agent: Agent, wanted: Wanted, facts: GuestFacts, installed: Mapping[str, str]) -> tuple[Entry, ...]:
+def _remembered(
+    agent: Agent, wanted: Wanted, facts: GuestFacts, declared: Mapping[str, Any], installed: Mapping[str, str]
+) -> tuple[Entry, ...]:
     """What is remembered of this run, where that differs from what is."""
-    if wanted.config_text is None:
-        declared = config.memory(wanted.settings, settings.defaults(agent, new=False))
-    else:
-        declared = config.parse(wanted.config_text)
     texts = {
-        "config.yaml": config.dump(declared),
+        "config.yaml": dump(memory_of(declared, settings.defaults(agent))),
         "env": "".join(f"{name}\n" for name in sorted(wanted.environment.lines)),
         "files": documents.render(installed),
     }
@@ -289,41 +219,5 @@ def _remembered(agent: Agent, wanted: Wanted, facts: GuestFacts, installed: Mapp
     for name, text in texts.items():
         seen = facts.content(f"last-{name}")
         if seen != text.encode():
-            entries.append(_written(agent, f"{modes.MEMORY}/{name}", text.encode(), seen))
+            entries.append(written(agent, f"{modes.MEMORY}/{name}", text.encode(), seen))
     return tuple(entries)
-
-
-def _memory(facts: GuestFacts, name: str) -> str:
-    """What is remembered under `name`; empty where nothing is, or nothing that can be read."""
-    return (facts.content(f"last-{name}") or b"").decode("utf-8", "replace")
-
-
-def _content(facts: GuestFacts, name: str, shown: str) -> bytes | None:
-    """The content of a file; None if it is not there. Raises UnusableFile for what is no file that can be read."""
-    file = facts.files.get(name)
-    if file is not None and file.content is None:
-        raise UnusableFile(shown, f"this is a {file.kind}, not a plain file of the agent's")
-    return file.content if file else None
-
-
-def _written(agent: Agent, label: str, content: bytes, before: bytes | None) -> Entry:
-    mode = next((rule.mode for rule in modes.table(agent) if rule.label == label), modes.FILE)
-    expected = NOTHING if before is None else sha256(before)
-    return Entry(labels.path(layout.of(agent), label), "file", mode, "agent", content, expected)
-
-
-def _shown(found: Difference) -> tuple[str | None, str | None]:
-    """Both values as text; a secret that others wrote is not shown."""
-
-    def text(value: Any) -> str | None:
-        if value is ABSENT:
-            return None
-        shown = masks.masked(value, *found.path)
-        written = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=str)
-        return "(hidden)" if shown == MASK else written
-
-    return text(found.before), text(found.after)
-
-
-def _path(path: Path) -> str:
-    return ".".join(map(str, path))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxhermes import upstream
 from proxhermes.cli import main
 from proxhermes.cli.render import FILES
 from proxhermes.hermes import env, rendering
@@ -52,7 +53,8 @@ def test_config_yaml_for_a_new_agent(run: Any) -> None:
     tree = yaml.safe_load(out)
     assert tree["agent"] == {"max_turns": 60}
     assert tree["model"]["api_key"] == "${LITELLM_API_KEY}"
-    assert tree["_config_version"] == 33
+    assert tree["_config_version"] == upstream.RELEASES[-1].config_version
+    assert "_config_version is the newest Hermes'; a run asks which one is installed" in err
     assert "context_length comes from LiteLLM" in err
 
 
@@ -90,7 +92,8 @@ def test_the_masked_merge_is_that_of_the_file(run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["# only words\n", "{}\n", "---\n"])
 def test_a_file_that_says_nothing_gets_its_version(run: Any, tmp_path: Path, text: str) -> None:
     (tmp_path / "there").write_text(text)
-    assert yaml.safe_load(run("118", "config.yaml", "--existing", "there")[1])["_config_version"] == 33
+    version = yaml.safe_load(run("118", "config.yaml", "--existing", "there")[1])["_config_version"]
+    assert version == upstream.RELEASES[-1].config_version
 
 
 def test_of_others_lines_in_env_no_value_is_shown(run: Any, tmp_path: Path) -> None:
@@ -205,10 +208,12 @@ def test_what_the_inventory_does_not_define_is_noted(run: Any, tmp_path: Path) -
 
 
 def test_a_whole_file_is_shown_as_it_is(run: Any, tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("# all of it\nmodel: {default: m}\n")
-    code, out, _ = run("118", "config.yaml", settings="config_file: mine.yaml")
-    assert (code, out) == (0, "# all of it\nmodel: {default: m}\n")
-    text = "url: 'https://x/?key=hunter2'\nmcp_servers: {a: {headers: {X-Auth: hunter2}}}\n"
+    newest = f"_config_version: {upstream.RELEASES[-1].config_version}\n"
+    (tmp_path / "mine.yaml").write_text("# all of it\nmodel: {default: m}\n_config_version: 12\n")
+    code, out, err = run("118", "config.yaml", settings="config_file: mine.yaml")
+    assert (code, out) == (0, f"# all of it\nmodel: {{default: m}}\n{newest}")
+    assert "_config_version is the newest Hermes'" in err
+    text = f"url: 'https://x/?key=hunter2'\nmcp_servers: {{a: {{headers: {{X-Auth: hunter2}}}}}}\n{newest}"
     (tmp_path / "mine.yaml").write_text(text)
     code, out, _ = run("118", "config.yaml", settings="config_file: mine.yaml")
     assert code == 0

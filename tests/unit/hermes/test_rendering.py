@@ -113,10 +113,10 @@ def test_the_gateways_api_stays_on_and_its_port_is_a_port(make_agent: Any) -> No
 
 
 def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:
-    assert settings.defaults(make_agent(), new=True) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
+    assert settings.defaults(make_agent(), 33) == {"_config_version": 33, "terminal": {"cwd": "/data"}}
     read_only = [{"host": "/srv/a", "guest": "/ro", "read_only": True}, {"host": "/srv/b", "guest": "/rw"}]
-    assert settings.defaults(make_agent(mounts=read_only), new=False) == {"terminal": {"cwd": "/rw"}}
-    assert settings.defaults(make_agent(mounts=[]), new=False) == {"terminal": {"cwd": "/opt/data/workspace"}}
+    assert settings.defaults(make_agent(mounts=read_only)) == {"terminal": {"cwd": "/rw"}}
+    assert settings.defaults(make_agent(mounts=[])) == {"terminal": {"cwd": "/opt/data/workspace"}}
 
 
 # daemon.json

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxhermes import upstream
 from proxhermes.errors import UsageError
 from proxhermes.hermes import config, settings, variables
 from proxhermes.hermes.merge import merged
@@ -72,13 +73,30 @@ def test_plugins_are_enabled_beside_those_of_the_settings(make_agent: Any) -> No
 
 def test_the_file_version_is_the_inventorys_and_for_a_new_file_alone(make_agent: Any) -> None:
     agent = make_agent(hermes={"config_version": 20})
-    assert settings.defaults(agent, new=True)["_config_version"] == 20
-    assert "_config_version" not in settings.defaults(agent, new=False)
+    assert settings.version(agent, upstream.Code("0.22.2", 50)) == settings.version(agent, None) == 20
+    assert settings.defaults(agent, 20)["_config_version"] == 20
+    assert "_config_version" not in settings.defaults(agent)
+
+
+@pytest.mark.parametrize(
+    ("code", "version"),
+    [
+        (upstream.Code("0.19.0", 33), 33),
+        (upstream.Code("0.19.0"), 33),
+        (upstream.Code("0.22.2.post1", 50), 50),
+        (upstream.Code("0.23.4", 51), 51),
+        (None, upstream.RELEASES[-1].config_version),
+    ],
+)
+def test_the_file_version_is_else_the_installed_hermes(
+    make_agent: Any, code: upstream.Code | None, version: int
+) -> None:
+    assert settings.version(make_agent(), code) == version
 
 
 def test_a_whole_file_leaves_nothing_to_merge(make_agent: Any) -> None:
     agent = make_agent(hermes={"config_file": "config.yaml"})
-    assert settings.declared(agent) == settings.defaults(agent, new=True) == {}
+    assert settings.declared(agent) == settings.defaults(agent, 33) == {}
     assert settings.with_context({}, 100_000) == {}
 
 

@@ -10,7 +10,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from proxhermes.errors import SecretError
@@ -172,6 +172,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("text", PLACES)
+@example("0/" + NEEDLE + "00000", "{}")  # a port, to a parser of URLs
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     LITERALS,

@@ -246,23 +246,9 @@ def test_a_whole_file_that_says_otherwise_is_warned_of(smallest: str, read: Any,
     )
     inventory = read(with_hermes(smallest, "      config_file: config.yaml\n", SECTIONS))
     shown = [str(warning) for warning in inventory.warnings]
-    assert len(shown) == 2
+    assert len(shown) == 1
     assert "model.default (`litellm.model`, " in shown[0]
     assert "platforms.telegram.enabled (`agents.118.messaging.telegram`, " in shown[0]
-    assert "has no `_config_version` from 12 on" in shown[1]
-    assert "allowed: `_config_version: 33`" in shown[1]
-
-
-@pytest.mark.parametrize(("version", "warned"), [("12", 0), ("33", 0), ("11", 1), ("'33'", 1), ("true", 1)])
-def test_a_whole_file_without_a_version_is_warned_of(
-    smallest: str, read: Any, write: Any, version: str, warned: int
-) -> None:
-    write(
-        config="model: {default: claude-sonnet, provider: custom, base_url: 'http://10.1.10.22:4000/v1',"
-        f" api_key: '${{LITELLM_API_KEY}}'}}\n_config_version: {version}\n"
-    )
-    inventory = read(with_hermes(smallest, "      config_file: config.yaml\n"))
-    assert len(inventory.warnings) == warned, [str(warning) for warning in inventory.warnings]
 
 
 @pytest.mark.parametrize(

@@ -376,7 +376,7 @@ def test_a_memory_that_somebody_broke_is_none(make_agent: Any) -> None:
 
 def test_a_config_file_is_put_there_as_it_is(make_agent: Any, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text("# mine\nmodel: {default: x}\n")
+    file.write_text("# mine\nmodel: {default: x}\n_config_version: 99\n")
     agent = make_agent(hermes={"config_file": str(file)})
     facts = settled(agent, settled(make_agent()))
     assert facts.content("config") == file.read_bytes()
