@@ -35,15 +35,16 @@ compose_prepare() {
   echo "changed: image $image: pulled"
 }
 
-# The Hermes in the image, asked in a container of its own that can do nothing; what it said is kept, by the image's id.
+# The Hermes in the image, asked in a container of its own that can do nothing; what it said is kept, by the image's id,
+# and so is what the one before it said: its container may still run.
 image_code() {
   id=$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null) || return 0
-  if [ "$(cut -d ' ' -f 1 "$project/.proxhermes-code" 2>/dev/null)" != "$id" ]; then
+  if [ "$(tail -n 1 "$project/.proxhermes-code" 2>/dev/null | cut -d ' ' -f 1)" != "$id" ]; then
     found=$(code_ask "$engine" run --rm -i --network none --read-only --tmpfs /tmp --user "$uid:$gid" --cap-drop ALL \
       --security-opt no-new-privileges --env HERMES_HOME=/tmp/hermes --entrypoint "$python" "$image")
     [ -n "$found" ] || return 0
     [ -d "$project" ] || { echo "$id $found"; return 0; }
-    echo "$id $found" >"$project/.proxhermes-code.new"
+    { tail -n 1 "$project/.proxhermes-code" 2>/dev/null || true; echo "$id $found"; } >"$project/.proxhermes-code.new"
     mv -fT "$project/.proxhermes-code.new" "$project/.proxhermes-code"
   fi
   cat "$project/.proxhermes-code"
@@ -138,7 +139,11 @@ rt_words() {
 
 compose_facts() {
   have "$engine" || return 0
-  if cmp -s "$finish" "$project/finish"; then fact service.finish same; fi
+  if cmp -s "$finish" "$project/finish"; then
+    fact service.finish same
+  elif [ -e "$project/finish" ]; then
+    fact service.finish other
+  fi
   fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
   found=$(rt_inspect 'container.image={{.Image}}
 container.status={{.State.Status}}

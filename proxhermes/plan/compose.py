@@ -7,7 +7,8 @@ when it is missing, and never by itself.
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import DockerContainer, GuestFacts, Place
@@ -18,6 +19,8 @@ from proxhermes.inventory.models import Agent
 from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
 from proxhermes.plan.model import Change, Effect, worst
 
+_SHOWN: Final = 12
+
 
 def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan:
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
@@ -25,8 +28,11 @@ def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan
     refuse_missing(agent, facts)
     text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
     changes, content = compose_file(facts, text)
-    if facts.service.facts.get("finish") != "same":
-        changes.append(change(compose.FINISH, "of another version", "written", Effect.RESTART_SERVICE))
+    changes = [_with_versions(found, facts) for found in changes]
+    finish = facts.service.facts.get("finish")
+    if finish != "same":
+        before = "of another version" if finish else None
+        changes.append(change(compose.FINISH, before, "written", Effect.RESTART_SERVICE))
     changes += _container(agent, facts, max(so_far, worst(changes)))
     return ServicePlan(tuple(changes), {} if content is None else {compose.NAME: content})
 
@@ -91,21 +97,38 @@ def _volume(volume: dict[str, Any]) -> str:
     return str(volume.get("source")) + ("" if rest == plain else f" {json.dumps(rest)}")
 
 
+def _with_versions(found: Change, facts: GuestFacts) -> Change:
+    """A change of the image's name, with what the names mean now: which Hermes, and which build of it."""
+    if found.subject != f"{compose.NAME}: image":
+        return found
+    before = facts.container and f"{found.before} ({_build(facts, facts.container.image)})"
+    after = facts.image_id and f"{found.after} ({_build(facts, facts.image_id)})"
+    return replace(found, before=before or found.before, after=after or found.after)
+
+
+def _build(facts: GuestFacts, image_id: str) -> str:
+    """An image by its Hermes' version, where that is known, and the beginning of its id."""
+    code, short = facts.codes.get(image_id), image_id.removeprefix("sha256:")[:_SHOWN]
+    return f"{code.version}, {short}" if code else short
+
+
 def _container(agent: Agent, facts: GuestFacts, so_far: Effect) -> list[Change]:
     """What is different about the running container itself, where the files do not say it already."""
     changes = owner_changed(agent, facts, Effect.RECREATE_SERVICE)
     subject = f"container {layout.CONTAINER}"
     container = facts.container
     if container is None:
-        pull = "" if facts.image_id else " (pulled)"
-        return [*changes, change(subject, None, f"{compose.contained(agent).image}{pull}", Effect.RECREATE_SERVICE)]
+        build = _build(facts, facts.image_id) if facts.image_id else "pulled"
+        after = f"{compose.contained(agent).image} ({build})"
+        return [*changes, change(subject, None, after, Effect.RECREATE_SERVICE)]
     if container.status != "running":
         changes.append(change(subject, container.status, "running", Effect.RESTART_SERVICE))
     if so_far < Effect.RECREATE_SERVICE:
         if facts.compose_hash and facts.compose_hash != container.hash:
             before = "made from an older compose.yaml"
-            changes.append(change(subject, before, "made anew", Effect.RECREATE_SERVICE))
+            changes.append(change(subject, before, "recreated", Effect.RECREATE_SERVICE))
         elif facts.image_id and facts.image_id != container.image:
-            old, new = (each.removeprefix("sha256:")[:12] for each in (container.image, facts.image_id))
-            changes.append(change(f"{subject}: image", old, f"{new} (pulled meanwhile)", Effect.RECREATE_SERVICE))
+            old, new = _build(facts, container.image), _build(facts, facts.image_id)
+            name = compose.contained(agent).image
+            changes.append(change(f"{subject}: image {name}", old, new, Effect.RECREATE_SERVICE))
     return changes + unfinished(facts, subject, changes, so_far, up=Effect.RECREATE_SERVICE)

@@ -100,7 +100,7 @@ def _container(agent: Agent, facts: GuestFacts, new: bool, so_far: Effect) -> tu
         before = facts.service.facts.get("identity") or "none"
         after = persistent.identity(agent)
         changes.append(
-            change(f"{_SUBJECT}: identity", before[:_SHOWN], f"{after[:_SHOWN]} (made anew)", Effect.RECREATE_SERVICE)
+            change(f"{_SUBJECT}: identity", before[:_SHOWN], f"{after[:_SHOWN]} (recreated)", Effect.RECREATE_SERVICE)
         )
         changes.append(
             change(

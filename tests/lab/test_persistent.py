@@ -127,7 +127,7 @@ def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> Non
     write(plain, image="ubuntu:24.04", extra_packages=["jq"])
     planned = plain.run("plan", code=3)
     assert "LOST; begins as ubuntu:24.04" in planned.stdout + planned.stderr
-    assert "is made anew" in planned.stdout + planned.stderr
+    assert "is recreated" in planned.stdout + planned.stderr
     assert container(plain) == before
     plain.run("up", timeout=1200)
     assert container(plain) != before

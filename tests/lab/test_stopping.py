@@ -61,8 +61,7 @@ class Stage:
 
     def asked_while(self, stop: Callable[[], object]) -> str:
         """The answer to a question that is with the model when `stop` is called."""
-        asked = self.operator.lab.paths.logs / "upstream.jsonl"
-        before, answers = asked.read_text().count("Take "), list[str]()
+        before, answers = self.slow_questions(), list[str]()
         # From the container's network, and not with the engine, which may end with the guest.
         inside = ("nsenter", "-t", self.inspect(".State.Pid"), "-n")
         prompt = f"Take {SECONDS} seconds. Then reply with exactly: LATE-{before}"
@@ -72,11 +71,16 @@ class Stage:
 
         asking = threading.Thread(target=ask)
         asking.start()
-        wait_until(lambda: asked.read_text().count("Take ") > before, "the question at the model", seconds=60)
+        wait_until(lambda: self.slow_questions() > before, "the question at the model", seconds=60)
         stop()
         asking.join()
         assert answers == [f"LATE-{before}"]
         return answers[0]
+
+    def slow_questions(self) -> int:
+        """How often the model was asked to take its time."""
+        asked = self.operator.lab.paths.logs / "upstream.jsonl"
+        return asked.read_text().count("Take ") if asked.exists() else 0
 
     def left(self) -> str:
         """The databases' logs that hold what was not written back."""

@@ -18,6 +18,7 @@ from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.model import Effect
+from proxhermes.upstream import Code
 
 LITELLM = Answer(200, json.dumps({"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}]}))
 CONTAINER = DockerContainer("sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
@@ -356,3 +357,24 @@ def test_which_of_two_declarations_wins_is_said_when_the_line_is_written(make_ag
     (note,) = plan(agent, GuestFacts(litellm=LITELLM)).notes
     assert note == ".env: X stands in hermes.environment and in hermes.secrets; the latter wins"
     assert plan(agent, settled(agent)).notes == ()
+
+
+def test_the_plan_says_which_version_an_image_is(make_agent: Any) -> None:
+    old, new = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+    codes = {old: Code("0.19.0", 33), new: Code("0.22.2", 50)}
+    agent = make_agent()
+    facts = settled(agent, container=replace(CONTAINER, image=old), image_id=new, codes=codes)
+
+    def told(agent: Any, facts: GuestFacts, subject: str) -> tuple[str | None, str | None]:
+        return next((each.before, each.after) for each in plan(agent, facts).changes if each.subject == subject)
+
+    pulled = "container hermes: image nousresearch/hermes-agent"
+    assert told(agent, facts, pulled) == ("0.19.0, aaaaaaaaaaaa", "0.22.2, bbbbbbbbbbbb")
+    assert told(agent, replace(facts, codes={}), pulled) == ("aaaaaaaaaaaa", "bbbbbbbbbbbb")
+    other = make_agent(runtime={"image": "x/y:2"})
+    assert told(other, facts, "compose.yaml: image") == (
+        "nousresearch/hermes-agent (0.19.0, aaaaaaaaaaaa)", "x/y:2 (0.22.2, bbbbbbbbbbbb)",
+    )  # fmt: skip
+    gone = replace(facts, container=None)
+    assert told(agent, gone, "container hermes") == (None, "nousresearch/hermes-agent (0.22.2, bbbbbbbbbbbb)")
+    assert told(agent, replace(gone, image_id=None), "container hermes")[1] == "nousresearch/hermes-agent (pulled)"
