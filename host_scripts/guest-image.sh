@@ -123,11 +123,14 @@ package_from_image() {
   {
     # For what runs in an image that has no certificates.
     cp -L /etc/ssl/certs/ca-certificates.crt "$1/python/ca-certificates.crt" &&
-      image_close "$1" && image_compile "$1" && python_prove "$1"
+      image_close "$1" && image_compile "$1/hermes/.venv/lib" "$1/hermes/.venv/lib" &&
+      image_compile "$1/hermes/hermes_cli" "$1/hermes" && python_prove "$1"
   } >>"$here/build.log" 2>&1 || package_failed "what is in $image_name does not run here"
 }
 
-# Nobody but root may write there, and so nobody could keep what Python makes of a source.
+# image_compile LOOK FOLDER: nobody but root may write there, so nobody could keep what Python makes of a source. Many
+# images have that already.
 image_compile() {
-  "$1/bin/python" -m compileall -q -j 2 -x node_modules "$1/hermes" >/dev/null || true # a template is no module
+  [ -z "$(find "$1" -name '*.pyc' -print -quit)" ] || return 0
+  "$target/bin/python" -m compileall -q -j 2 -x /node_modules/ "$2" >/dev/null || true # a template is no module
 }

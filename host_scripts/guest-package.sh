@@ -258,6 +258,11 @@ package_facts() {
   esac
 }
 
+package_verify() {
+  ask package 20 readlink "$project/current"
+  sed -n 's/^skills=//p' "$project/current/.proxhermes-package" 2>/dev/null | put bundled_skills
+}
+
 # package_ask TOOL FUNCTION: the fact KIND_told is what FUNCTION prints, and KIND_error why it could not; neither without TOOL.
 package_ask() {
   have "$1" || return 0

@@ -140,7 +140,7 @@ rt_facts() {
 rt_verify() {
   ask unit 20 systemctl show "$unit" --timestamp=unix \
     --property LoadState,ActiveState,SubState,Result,NRestarts,ActiveEnterTimestamp,UnitFileState,MainPID,User,NeedDaemonReload
-  ask package 20 readlink "$project/current"
+  package_verify
 }
 
 # In the service's own view of the file system, where it runs: what it may not write to, this may not either.

@@ -83,7 +83,7 @@ rt_facts() {
 
 rt_verify() {
   compose_verify
-  ask package 20 readlink "$project/current"
+  package_verify
   rt_identity | put identity
   layer_file provisioned | put provisioned
   layer_file failed | put provision_failed

@@ -92,9 +92,9 @@ class Image:
         return node.stored if node else None
 
     def folder(self, path: str, layer: int) -> dict[str, Node]:
-        """What is in a folder, which is made where there is none."""
+        """What is in a folder, which is made where there is none. path: with no link in it."""
         node = self.root
-        for part in self.follow(path).split("/"):
+        for part in path.split("/"):
             if not part:
                 continue
             children = cast(dict[str, Node], node.children)
@@ -110,7 +110,8 @@ class Image:
             if parts:
                 raise Refused(f"a path that leads out of the image: {entry.name[:200]!r}")
             return
-        name, siblings = parts[-1], self.folder("/".join(parts[:-1]), layer)
+        name, place = parts[-1], self.follow("/".join(parts[:-1])).rstrip("/")
+        siblings = self.folder(place, layer)
         if name == ".wh..wh..opq":
             hide(siblings, layer)
         elif name.startswith(".wh."):
@@ -126,7 +127,7 @@ class Image:
                 raise Refused(f"{entry.name[:200]!r} is a link to nothing: {entry.linkname[:200]!r}")
             siblings[name] = Node(layer, stored=source.stored, mode=source.mode, target=source.target)
         elif entry.isreg():
-            siblings[name] = Node(layer, stored=self._stored(tar, entry, "/" + "/".join(parts)), mode=entry.mode)
+            siblings[name] = Node(layer, stored=self._stored(tar, entry, f"{place}/{name}"), mode=entry.mode)
         else:  # a device or a pipe: nothing of the code's
             siblings.pop(name, None)
 

@@ -44,7 +44,8 @@ def _version(scene: Scene) -> Finding:
     if upstream.parse(running) != upstream.parse(installed.version):
         return failed(f"{running} runs; {_installed(installed)}", service.renewal(scene))
     newer = f", newer than {_NEWEST}: taken for that" if upstream.unknown(running) else ""
-    return passed(f"{running}{newer}")
+    bare = ", which brings no bundled skills" if scene.guest.text("bundled_skills") == "0" else ""
+    return passed(f"{running}{newer}{bare}")
 
 
 def _installed(code: upstream.Code | None) -> str:

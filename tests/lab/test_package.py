@@ -96,7 +96,8 @@ def write(
 
     def mine(document: dict[str, Any]) -> None:
         agent(document, VMID, messaging={}, runtime=runtime, **WITH_DOCKER)
-        document["agents"][VMID]["engine"] = {"registry_mirrors": [f"http://{hub.way}", "http://10.1.10.1:5000"]}
+        plain = ["http://10.1.10.1:5000"] if kind == "persistent" else []  # for what it is mounted into
+        document["agents"][VMID]["engine"] = {"registry_mirrors": [f"http://{hub.way}", *plain]}
 
     operator.write(mine)
 

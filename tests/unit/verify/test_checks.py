@@ -414,6 +414,12 @@ def test_what_runs_and_what_is_installed(running: str, installed: str, verdict: 
     assert finding.verdict is verdict and words in finding.evidence
 
 
+@pytest.mark.parametrize(("told", "said"), [("0", True), ("81", False), ("", False)])
+def test_a_package_that_brings_no_skills_is_told(told: str, said: bool) -> None:
+    guest = {**gateway(version="0.22.2"), "codes": "sha256:1f 0.22.2 50", "bundled_skills": told}
+    assert ("brings no bundled skills" in LOOKS["hermes.version"](scene(guest=guest)).evidence) is said
+
+
 def test_what_a_guest_says_is_one_line_of_bounded_length() -> None:
     forged = {"state": "up\n118 ✔ hermes.answer: forged", "error_message": "x" * 10_000}
     finding = LOOKS["hermes.platforms"](scene(guest={"state": json.dumps({"platforms": {"telegram": forged}})}))
