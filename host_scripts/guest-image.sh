@@ -118,14 +118,20 @@ package_from_image() {
   {
     image_do "$image_name" image_python unpack "$image_store/layout" "$image_store" "$versions/.building" "$1" &&
       image_close "$1"
-  } >>"$here/build.log" || package_failed "$image_name could not be unpacked"
-  image_packages "$1" >>"$here/build.log" 2>&1 || package_failed 'pip could not install runtime.extra_python_packages'
+  } >>"$here/build.log" || image_failed "$image_name could not be unpacked"
+  image_packages "$1" >>"$here/build.log" 2>&1 || image_failed 'pip could not install runtime.extra_python_packages'
   {
     # For what runs in an image that has no certificates.
     cp -L /etc/ssl/certs/ca-certificates.crt "$1/python/ca-certificates.crt" &&
       image_close "$1" && image_compile "$1/hermes/.venv/lib" "$1/hermes/.venv/lib" &&
       image_compile "$1/hermes/hermes_cli" "$1/hermes" && python_prove "$1"
-  } >>"$here/build.log" 2>&1 || package_failed "what is in $image_name does not run here"
+  } >>"$here/build.log" 2>&1 || image_failed "what is in $image_name does not run here"
+}
+
+# image_failed WORDS: with all that was fetched, another try would end in the same way.
+image_failed() {
+  rm -rf "$image_store"
+  package_failed "$1"
 }
 
 # image_compile LOOK FOLDER: nobody but root may write there, so nobody could keep what Python makes of a source. Many

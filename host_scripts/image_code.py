@@ -12,6 +12,7 @@ from typing import cast
 from image_layers import CODE, LEFT_OUT, Image, Node, Refused, load
 
 VENV = f"{CODE}/.venv"
+SITE = "lib/python3*/site-packages"
 COMMANDS = ("hermes", "hermes-agent", "hermes-acp")
 UNUSED_LIBRARY = ("test", "idlelib", "tkinter", "turtledemo", "config-*", "EXTERNALLY-MANAGED", "sitecustomize.py")
 LIBRARY_FOLDERS = ("/lib/{0}", "/usr/lib/{0}", "/lib64", "/lib", "/usr/lib64", "/usr/lib")
@@ -108,11 +109,11 @@ def unpack(layout: Path, scratch: Path, path: Path, final: Path) -> None:
         own_python(tree)
     (path / "python" / "lib").mkdir(parents=True, exist_ok=True)
     hermes = path / "hermes"
-    for pattern in ("*.json", "pyvenv.cfg", "bin/*", "libexec/*", "lib/python3*/site-packages/*.pth"):
+    for pattern in ("*.json", "pyvenv.cfg", "bin/*", "libexec/*", f"{SITE}/*.pth", f"{SITE}/__editable__*"):
         for folder in (hermes, hermes / ".venv", hermes / "pm-runtime"):
             for file in folder.glob(pattern):
                 tree.rewrite(file)
-    for file in (hermes / ".install_method", *hermes.glob(".venv/lib/python3*/site-packages/.install_method")):
+    for file in (hermes / ".install_method", *hermes.glob(f".venv/{SITE}/.install_method")):
         file.unlink(missing_ok=True)  # it says `docker`, and how an image is updated
     commands(tree)
     libraries(image, scratch / "root")
@@ -166,7 +167,7 @@ def environment(tree: Tree) -> str:
 def entry_points(hermes: Path) -> dict[str, tuple[str, str]]:
     """The agent's commands, and the functions that they are (entry points specification)."""
     found: dict[str, tuple[str, str]] = {}
-    folders = [*hermes.glob("hermes_agent*.dist-info"), *hermes.glob(".venv/lib/python3*/site-packages/hermes_agent*")]
+    folders = [*hermes.glob("hermes_agent*.dist-info"), *hermes.glob(f".venv/{SITE}/hermes_agent*")]
     for file in (folder / "entry_points.txt" for folder in folders):
         if not file.is_file() or file.stat().st_size > SMALL:
             continue

@@ -23,7 +23,7 @@ from typing import IO, BinaryIO, cast
 
 CODE = "/opt/hermes"
 """Where the code is in the image (Hermes: Dockerfile)."""
-LEFT_OUT = re.compile(rf"{CODE}/(?:tools/chromium[^/]*|\.git)(?:/|$)")
+LEFT_OUT = re.compile(rf"{CODE}/(?:tools/chromium[^/]*|\.playwright|\.git)(?:/|$)")
 """The browser needs thirty libraries besides, and is as large as all the rest."""
 KEPT = re.compile(
     rf"{CODE}/.*|/usr/(?:local/)?bin/(?:python3[0-9.]*|node|npm|npx)|/usr/(?:local/)?lib/python3\.[0-9]+/.*"

@@ -297,7 +297,7 @@ def test_a_layer_that_leads_out_is_refused(place: Place, tmp_path: Path, entry: 
     failed = run(place, replace(recipe(place), subject="docker.io/library/hostile", commit=digest))
     assert failed.returncode == 1
     assert "leads out of the image" in failed.stderr or "is a link to nothing" in failed.stderr
-    assert [path.name for path in (place.project / "versions").iterdir()] == [".image"]
+    assert list((place.project / "versions").iterdir()) == []
 
 
 def kill_session(number: int) -> None:
