@@ -57,7 +57,7 @@ image_do() {
   }
 }
 
-image_python() { python3 -I "$here/guest-image.py" "$@"; }
+image_python() { python3 -IB "$here/guest-image.py" "$@"; }
 
 # image_manifest: $image_digest is this architecture's own, and $image_bytes what its layers have.
 image_manifest() {
