@@ -149,11 +149,11 @@ def test_an_agent_has_a_life(traveller: Traveller) -> None:
 
 @pytest.mark.parametrize("version", [NEW, OLD])
 def test_it_goes_to_another_version_and_loses_nothing(traveller: Traveller, version: str) -> None:
-    before, last = traveller.kept(), traveller.begun("Take 40 seconds. Then reply with exactly: BEGUN-BEFORE")
+    before, last = traveller.kept(), traveller.begun(f"Take 40 seconds. Then reply with exactly: LATE-{version}")
     traveller.go(version, said="Reply with exactly: SAID-ON-THE-WAY")
     contains(traveller.kept(), before)
     if version == NEW:  # the old one asks what to go on with, and drops what came while it was down
-        traveller.chat.hear("BEGUN-BEFORE", after=last)
+        traveller.chat.hear(f"LATE-{version}", after=last)
         traveller.chat.hear("SAID-ON-THE-WAY", after=last)
     traveller.chat.ask("Recall the word that begins with QUINCE", "QUINCE-OF-OLD")
     assert "ZANZIBAR" in traveller.ask(
