@@ -84,11 +84,11 @@ RUNTIMES: Final = {
 VERSIONS: Final = (FIRST.version, NEWEST.version)
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> Any:
-    """What the condition says once it says something."""
+def until(condition: Callable[[], Any], what: Callable[[], str], seconds: float = 180) -> Any:
+    """What the condition says once it says something. what: told if it does not."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"timed out after {seconds} s waiting for {what}"
+        assert time.monotonic() < deadline, f"timed out after {seconds} s waiting for {what()}"
         time.sleep(0.1)
     return found
 
@@ -122,13 +122,14 @@ class Chat:
         return last
 
     def hear(self, word: str, *, after: int) -> str:
-        """What the bot says that has this word in it; Hermes also tells what it is about to do."""
+        """What the bot says that has this word in it, as Telegram shows it; it also tells what it is about to do."""
+        texts: list[str] = []
 
         def said() -> str:
-            texts = (str(message["text"]) for message in self._ask(f"sent?after={after}"))
+            texts[:] = [str(message["text"]).replace("\\", "") for message in self._ask(f"sent?after={after}")]
             return next((text for text in texts if word in text), "")
 
-        return str(until(said, f"{word} in what the bot says"))
+        return str(until(said, lambda: f"{word} in what the bot says, which is {texts}"))
 
     def ask(self, text: str, word: str) -> str:
         """Write, and hear what is expected."""

@@ -13,11 +13,11 @@ from typing import Any, Final
 import pytest
 from agents import RUNTIMES, VERSIONS, Chat, Runtime, until
 from conftest import Operator, agent
-from test_mcp import Browser, begin
+from test_mcp import Browser, begin, told
 
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import BRIDGE_ADDRESS
-from proxhermes.lab.node.service_table import MCP_PORTS
+from proxhermes.lab.node.service_table import MCP_PORTS, UPSTREAM_PORT
 
 VMIDS: Final = {"docker": 174, "persistent": 175, "native": 176}
 OLD, NEW = VERSIONS
@@ -28,7 +28,7 @@ import json, sqlite3, sys
 base = sqlite3.connect(f"file:{sys.argv[1]}/state.db?mode=ro", uri=True)
 rows = lambda text: {str(first): rest for first, *rest in base.execute(text)}
 print(json.dumps({
-    "sessions": rows("SELECT id, source, user_id, started_at, title FROM sessions"),
+    "sessions": rows("SELECT id, source, user_id, started_at FROM sessions"),
     "messages": rows("SELECT id, session_id, role, content, tool_calls, timestamp FROM messages"),
 }))
 """
@@ -64,22 +64,31 @@ class Traveller(Operator):
         """Of each kind of what it has, everything by its name."""
         argv = [*self.runtime.inside, self.runtime.python, "-I", "-c", READ]
         found = json.loads(self.lab.guest(self.vmid, [*argv, self.runtime.inner_home]).stdout)
-        files = f"cd {self.runtime.home}; sha256sum memories/*.md mcp-tokens/*.json"
-        lines = self.guest(files, vmid=self.vmid).splitlines()
-        jobs = json.loads(self.guest(f"cat {self.runtime.home}/cron/jobs.json", vmid=self.vmid))["jobs"]
+        jobs, token = (json.loads(self.read(name)) for name in ("cron/jobs.json", "mcp-tokens/consented.json"))
         return found | {
-            "files": {line[66:]: line[:64] for line in lines},
-            "jobs": {job["id"]: (job["name"], job["prompt"], job["schedule_display"]) for job in jobs},
+            "memories": {"MEMORY.md": self.read("memories/MEMORY.md")},
+            "jobs": {job["id"]: [job["name"], job["prompt"], job["schedule_display"]] for job in jobs["jobs"]},
+            "tokens": {name: token[name] for name in ("access_token", "refresh_token")},
         }
+
+    def read(self, name: str) -> str:
+        """A file of its home."""
+        return self.guest(f"cat {self.runtime.home}/{name}", vmid=self.vmid)
 
     def gateways(self) -> int:
         return int(self.guest("ps -eo args | grep -c '[h]ermes gateway run' || :", vmid=self.vmid))
+
+    def begun(self, prompt: str) -> int:
+        """Have the agent begin with something that takes its time; the number of what the bot had said until then."""
+        last = self.chat.say(prompt)
+        until(lambda: prompt in str(told(self, UPSTREAM_PORT, "requests")), lambda: "the model to be asked")
+        return last
 
     def go(self, version: str, *, said: str) -> None:
         """Have it another version; `said` is written to the bot while there is no gateway."""
         self.declare(version)
         run = self.start("up", "--no-verify", "--json")
-        until(lambda: run.poll() is not None or not self.gateways(), "the old gateway's end", 600)
+        until(lambda: run.poll() is not None or not self.gateways(), lambda: "the old gateway's end", 600)
         polls = self.chat.polls
         self.chat.say(said)
         assert self.chat.polls == polls and run.poll() is None, "there was a gateway to hear it"
@@ -135,16 +144,17 @@ def test_an_agent_has_a_life(traveller: Traveller) -> None:
     run.communicate(timeout=180)
     assert run.returncode == 0
     traveller.settled(OLD)
-    assert "ZANZIBAR" in traveller.guest(f"cat {traveller.runtime.home}/memories/MEMORY.md", vmid=traveller.vmid)
+    assert FACT in traveller.read("memories/MEMORY.md")
 
 
 @pytest.mark.parametrize("version", [NEW, OLD])
 def test_it_goes_to_another_version_and_loses_nothing(traveller: Traveller, version: str) -> None:
-    before, last = traveller.kept(), traveller.chat.sent
-    traveller.go(version, said=f"Reply with exactly: ON-THE-WAY-TO-{version}")
+    before, last = traveller.kept(), traveller.begun(f"Take 40 seconds. Then reply with exactly: LATE-{version}")
+    traveller.go(version, said="Reply with exactly: SAID-ON-THE-WAY")
     contains(traveller.kept(), before)
-    if version == NEW:  # the old one drops what came while it was down, and has no option for it
-        traveller.chat.hear(f"ON-THE-WAY-TO-{version}", after=last)
+    if version == NEW:  # the old one asks what to go on with, and drops what came while it was down
+        traveller.chat.hear(f"LATE-{version}", after=last)
+        traveller.chat.hear("SAID-ON-THE-WAY", after=last)
     traveller.chat.ask("Recall the word that begins with QUINCE", "QUINCE-OF-OLD")
     assert "ZANZIBAR" in traveller.ask(
         "Quote the line with The-harbour-is-called",
