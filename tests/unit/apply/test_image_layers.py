@@ -15,7 +15,7 @@ from tests.unit.registry import Entry, archive
 sys.path.insert(0, str(Path(__file__).parents[3] / "host_scripts"))
 sys.dont_write_bytecode, before = True, sys.dont_write_bytecode  # that folder goes into the wheel as it is
 
-from image_layers import Image, Refused, apply
+from image_layers import Image, Refused, apply  # noqa: E402
 
 sys.dont_write_bytecode = before
 
