@@ -154,7 +154,12 @@ def operator(lab: Lab, tmp_path: Path) -> Operator:
 
 
 def agent(document: dict[str, Any], vmid: int, **change: Any) -> dict[str, Any]:
-    """Make `vmid` the only agent of a document, on folders of its own; `change` replaces keys."""
+    """Make `vmid` the only agent of a document, on folders of its own; `change` replaces keys.
+
+    One whose tools are installed gets few of them, unless it says otherwise: ffmpeg alone takes half a minute.
+    """
+    if (change.get("runtime") or {}).get("type") in ("native", "persistent"):
+        change["runtime"] = {"tools": "minimal", **change["runtime"]}
     (template,) = document["agents"].values()
     mounts = [{"host": f"/mnt/pve/hdd/agent-{vmid}", "guest": "/data"}]
     document["agents"] = {vmid: template | {"hostname": f"agent-{vmid}", "mounts": mounts} | change}

@@ -12,6 +12,7 @@ from conftest import WITH_DOCKER, Operator, agent
 
 VMID = 162
 HOME = "/opt/hermes/data"
+NAMES = ("hermes", "hermes-agent", "hermes-acp")
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,33 @@ def test_arguments_reach_the_gateway_and_survive_a_restart(docker: Operator) -> 
     runtime(docker)
     assert "--accept-hooks" not in guest(docker, gateways)
     docker.run("verify")
+
+
+def test_its_commands_are_on_the_path_and_run_as_the_agent(docker: Operator) -> None:
+    assert guest(docker, "hermes config get model.default").strip() == "claude-sonnet"
+    assert "managed by proxhermes" in guest(docker, "hermes config set a.b c 2>&1")
+    assert "hermes-acp" in guest(docker, "hermes-acp --help")
+    guest(docker, "useradd -m joe")
+    assert "call this as root" in guest(docker, "su -l joe -c 'hermes --version' 2>&1 || true")
+    assert guest(docker, f"find {HOME} ! -uid 10000").strip() == ""
+    assert runtime(docker, add_to_path=False) == [f"/usr/local/bin/{name}" for name in NAMES]
+    assert guest(docker, "command -v hermes || true") == ""
+
+
+def test_an_image_is_named_by_its_digest_and_kept(docker: Operator) -> None:
+    digest = guest(docker, "docker image inspect -f '{{index .RepoDigests 0}}' nousresearch/hermes-agent").strip()
+    name, _, rest = digest.partition("@")
+    assert "compose.yaml: image" in runtime(docker, image=f"{name}:latest@{rest}")
+    assert inspect(docker, ".Config.Image") == f"{name}:latest@{rest}"
+    docker.run("verify", "--only", "hermes.service", "--only", "hermes.gateway")
+
+
+def test_it_is_recreated_on_purpose(docker: Operator) -> None:
+    runtime(docker)
+    before = inspect(docker, ".Id")
+    planned = docker.run("plan", "--recreate", code=3)
+    assert "what was changed in it is lost; /opt/hermes/data" in planned.stdout + planned.stderr
+    docker.run("bootstrap", "--recreate", "--yes")
+    after = inspect(docker, ".Id")
+    docker.run("bootstrap")
+    assert before != after == inspect(docker, ".Id")

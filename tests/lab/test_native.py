@@ -195,14 +195,26 @@ def test_hermes_is_on_everybodys_path(native: Operator) -> None:
     guest(native, "useradd -m joe")
     assert "belongs to the user hermes" in guest(native, f"su -l joe -c '{ask}' 2>&1", check=False)
     assert guest(native, f"find {HOME} /var/lib/hermes/home ! -uid 10000").strip() == ""
-    assert bootstrap(native, add_to_path=False) == ["/usr/local/bin/hermes"]
-    assert guest(native, "command -v hermes || true") == ""
+    assert "hermes-acp" in guest(native, "hermes-acp --help")
+    commands = [f"/usr/local/bin/{name}" for name in ("hermes", "hermes-agent", "hermes-acp")]
+    assert bootstrap(native, add_to_path=False) == commands
+    assert guest(native, "command -v hermes hermes-agent hermes-acp || true") == ""
     guest(native, "echo '#!/bin/sh' >/usr/local/bin/hermes")
     assert bootstrap(native, add_to_path=False) == []
     write(native)
-    assert "add_to_path" in native.run("bootstrap", code=None).stderr
+    (result,) = native.json("bootstrap")["agents"]
+    assert [each["subject"] for each in result["left_alone"]] == ["/usr/local/bin/hermes"]
+    assert "add_to_path" in result["left_alone"][0]["blocked"]
     assert guest(native, "cat /usr/local/bin/hermes") == "#!/bin/sh\n"
     guest(native, "rm /usr/local/bin/hermes")
+    bootstrap(native)
+
+
+def test_the_agent_has_the_tools_of_the_official_image(native: Operator) -> None:
+    tools = 'for name in git rg ffmpeg node ssh; do /opt/hermes/as-agent sh -c "command -v $name" || :; done'
+    assert guest(native, tools).split() == ["/usr/bin/git", "/usr/bin/rg"]
+    assert bootstrap(native, tools="full") == ["package ffmpeg", "package nodejs", "package openssh-client"]
+    assert len(guest(native, tools).split()) == 5
     bootstrap(native)
 
 

@@ -121,6 +121,27 @@ def test_the_agent_s_options_are_read_without_a_new_container(plain: Operator) -
     assert bootstrap(plain) == []
 
 
+def test_its_commands_are_on_the_path_and_run_as_the_agent(plain: Operator) -> None:
+    assert guest(plain, "hermes config get model.default").strip() == "claude-sonnet"
+    assert "managed by proxhermes" in guest(plain, "hermes config set a.b c 2>&1")
+    assert "hermes-acp" in guest(plain, "hermes-acp --help")
+    assert guest(plain, f"find {HOME} /var/lib/hermes/.hermes ! -uid 10000").strip() == ""
+
+
+def test_it_is_recreated_on_purpose_once_that_is_confirmed(plain: Operator) -> None:
+    before = container(plain)
+    inside(plain, "sudo touch /usr/local/bin/mine && touch ~/kept-too")
+    assert "there is no terminal" in plain.run("bootstrap", "--recreate", code=2).stderr
+    planned = plain.run("plan", "--recreate", code=3)
+    assert "recreated, as asked for" in planned.stdout and "sudo npm is lost" in planned.stdout + planned.stderr
+    assert container(plain) == before
+    plain.run("bootstrap", "--recreate", "--yes")
+    assert container(plain) != before
+    found = inside(plain, "ls -d ~/kept-too /usr/local/bin/mine; true")
+    assert f"{HOME}/kept-too" in found and "cannot access '/usr/local/bin/mine'" in found
+    assert bootstrap(plain) == []
+
+
 def test_another_identity_says_what_is_lost_before_it_is(plain: Operator) -> None:
     before = container(plain)
     inside(plain, "pip install -q tabulate && sudo touch /usr/local/bin/mine && touch ~/kept")

@@ -13,6 +13,7 @@ from proxhermes.lab.images.mcp import SERVERS
 
 VMID = 171
 HOME = "/opt/hermes/data"
+IMAGE = "nousresearch/hermes-agent"
 HERMES = {
     "documents": {"AGENTS.md": "The PASSWORD-OF-THE-CAT is Minka.\n"},
     "home_files": {"mcp/tools.py": {"file": "tools.py"}},
@@ -68,6 +69,20 @@ def test_the_agent_answers_calls_a_tool_and_reads_its_document(podman: Operator)
     ask = partial(podman.ask, vmid=VMID, inside=("podman", "exec", "-i", "hermes"))
     assert "42" in ask('Call the tool mcp__lab__add with {"a": 2, "b": 40}')
     assert "Minka" in ask("Quote the line with PASSWORD-OF-THE-CAT")
+
+
+def test_its_commands_are_on_the_path_and_run_as_the_agent(podman: Operator) -> None:
+    assert guest(podman, "hermes config get model.default").strip() == "claude-sonnet"
+    assert guest(podman, f"find {HOME} ! -uid 10000").strip() == ""
+
+
+def test_an_image_is_named_by_its_digest(podman: Operator) -> None:
+    digest = guest(podman, "podman image inspect -f '{{.Digest}}' docker.io/nousresearch/hermes-agent:latest").strip()
+    podman.write(lambda document: mine(document, runtime={"engine": "podman", "image": f"{IMAGE}:latest@{digest}"}))
+    assert "compose.yaml: image" in [each["subject"] for each in changes(podman, "bootstrap")]
+    assert changes(podman, "bootstrap") == []
+    podman.write(mine)
+    changes(podman, "bootstrap")
 
 
 def test_again_nothing_changes(podman: Operator) -> None:
