@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from proxhermes.inventory.documents import Document
-from proxhermes.inventory.hermes import Hermes
+from proxhermes.inventory.hermes import Hermes, Home, Profile
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.messaging import Messaging, Platform
 from proxhermes.inventory.models import Agent, LiteLLM, Node
@@ -52,6 +52,8 @@ _BACKEND: Final = (
     f"{UNIT}/hermes/test_compose.py::test_a_declared_host_and_port_of_the_dashboard_are_what_the_supervisor_gets"
 )
 _NUMBERS: Final = f"{UNIT}/hermes/test_unit.py::test_the_agents_numbers_are_those_of_the_inventory_everywhere"
+
+_PROFILE_TEST: Final = f"{UNIT}/plan/test_profiles_plan.py::test_a_profile_can_be_given_what_the_agent_can"
 
 MODULE: Final[tuple[Counterpart, ...]] = (
     _one("enable", "", note="An agent that stands in the inventory is enabled; `destroy` removes it."),
@@ -183,12 +185,48 @@ MODULE: Final[tuple[Counterpart, ...]] = (
         note="`HERMES_DASHBOARD_PORT`; published only with authentication.", newer=True,
     ),
     _one(
+        "backend.waitFor", "", newer=True,
+        note="The dashboard binds in the agent's own network, whose addresses are there before it. Where it is the "
+        "guest's (`network: host`) and the address is not there yet, the image's supervisor starts it again until it "
+        "is, which is what the module does without this option.",
+    ),
+    _one(
+        "backend.interfaceName", "", newer=True,
+        note="`HERMES_DASHBOARD_HOST` is an address or a name, as is that of a published port; none is taken from an "
+        "interface.",
+    ),
+    _one("backend.waitTimeout", "", newer=True, note="There is no wait: see `backend.waitFor`."),
+    _one(
         "backend.extraArgs", "", newer=True, note="The image's supervisor starts the dashboard without arguments.",
     ),
     _one(
         "backend.sessionTokenFile", "hermes.secrets",
         f"{UNIT}/hermes/test_environment.py::test_the_dashboards_token_is_a_line_of_env_and_shown_to_nobody",
         note="`HERMES_DASHBOARD_SESSION_TOKEN`, from any kind of reference.", newer=True,
+    ),
+    *(
+        _one(f"profiles.<name>.{option}", f"hermes.profiles.NAME.{ours}", _PROFILE_TEST, newer=True)
+        for option, ours in (
+            ("settings", "settings"), ("configFile", "config_file"), ("environment", "environment"),
+            ("environmentFiles", "environment_files"), ("authFile", "auth_file"),
+            ("authFileForceOverwrite", "auth_file_force_overwrite"), ("documents", "documents"),
+            ("hermesHomeFiles", "home_files"), ("mcpServers", "mcp_servers"), ("extraPlugins", "plugins"),
+        )
+    ),
+    _one(
+        "profiles.<name>.workingDirectory", "hermes.profiles.NAME.working_directory",
+        f"{UNIT}/plan/test_profiles_plan.py::test_each_has_a_home_of_its_own_below_the_agents", newer=True,
+        note="By default the workspace in the profile's home.",
+    ),
+    _one(
+        "profiles.<name>.gateway.enable", "hermes.profiles.NAME.gateway.enable",
+        f"{UNIT}/plan/test_profiles_plan.py::test_the_one_gateway_is_told_to_serve_them",
+        f"{LAB}/test_profiles.py::test_the_one_gateway_serves_it_and_not_the_one_that_is_switched_off", newer=True,
+        note="`true` by default. One gateway serves all; the module starts one for each.",
+    ),
+    *(
+        _one(f"profiles.<name>.{option}", "", newer=True, note="Of the one gateway: `runtime`.")
+        for option in ("extraArgs", "restart", "restartSec")
     ),
     _one(
         "container.enable", "runtime.type", f"{LAB}/test_persistence.py::test_what_persists_across_what",
@@ -232,9 +270,10 @@ def document() -> str:
         "## `litellm`\n", _LITELLM, _table(_options(LiteLLM, "litellm")),
         "## The container\n", _table(container),
         "## `messaging`\n", _MESSAGING, _table(_messaging()),
-        "## `hermes`\n", _table(_options(Hermes, "hermes")),
+        "## `hermes`\n", _HERMES, _table(_options(Hermes, "hermes")),
         "## `runtime`\n", *_runtime(),
         "## The NixOS module's options\n", _MODULE_HEAD, _module_table(),
+        "## What Hermes' notes of 0.23 add\n", _notes(),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -261,10 +300,45 @@ Beside `agents`, for all of them; a `litellm` of an agent's own is merged over i
 _MESSAGING: Final = """\
 A platform without a section is off. PLATFORM is any of them.
 """
+_HERMES: Final = """\
+`hermes.profiles.NAME` has all that is here, too, but `data_dir`, `uid`, `gid`, `managed`, `config_version`, `profiles`;
+its `messaging` is as an agent's ([profiles](profiles.md)).
+"""
 _MODULE_HEAD: Final = """\
 Of the module `services.hermes-agent` in Hermes' repository, what does the same here, and the tests that would fail
 without it. Options with a star came after March 2026.
 """
+
+
+_NOTES: Final = (
+    (
+        "`hermes gateway migrate --backends` moves an old `serve` or `dashboard` backend onto the gateway",
+        "There is none to be moved: the image's supervisor starts the dashboard, and the other types have none.",
+    ),
+    ("`hermes plugins config`", "`hermes.settings`: the keys below `plugins`."),
+    (
+        "The dashboard's password without a terminal",
+        "`hermes.secrets: {HERMES_DASHBOARD_BASIC_AUTH_PASSWORD: …}`, which never asked at one.",
+    ),
+    (
+        "The managed scope governs security and URL safety, too",
+        "Nothing here writes a managed scope (`/etc/hermes`): such keys go into `hermes.settings`.",
+    ),
+    ("`prompt_caching.cache_ttl: auto`", "`hermes.settings: {prompt_caching: {cache_ttl: auto}}`."),
+    (
+        "Storage behind an interface, SQLite as its backend",
+        "As far as the notes say, the databases are where they were.",
+    ),
+)
+"""What the notes of 0.23 add, and what it means here."""
+
+
+def _notes() -> str:
+    rows = [
+        "Read in the notes of 0.23.0 to 0.23.4, not run: no package of it is in reach.\n",
+        "| in the notes | here |",
+    ]
+    return "\n".join([*rows, "|---|---|", *(f"| {note} | {here} |" for note, here in _NOTES)]) + "\n"
 
 
 def _messaging() -> Iterator[Option]:
@@ -295,23 +369,25 @@ def _table(options: Iterable[Option]) -> str:
 
 
 def _options(model: type[BaseModel], at: str) -> Iterator[Option]:
-    """Each option of a block, other blocks before what is in them."""
+    """Each option of a block, other blocks before what is in them; of a profile those that no other home has."""
     for name in model.model_fields:
-        yield from _option(model, f"{at}.", name)
+        if model is not Profile or name not in Home.model_fields:
+            yield from _option(model, f"{at}.", name)
 
 
 def _option(model: type[BaseModel], before: str, name: str) -> Iterator[Option]:
     field, path = model.model_fields[name], before + name
     yield path, _kind(field.annotation), _FILLED_IN.get(path, _default(field)), _cell(field.description or "")
     block, each = _block(field.annotation)
-    if block is not None:
+    if block is not None and not (model is Profile and block is Messaging):
         yield from _options(block, path + each)
 
 
 def paths() -> frozenset[str]:
     """The paths of `hermes` and `runtime`, in which the module's options have their counterparts."""
     runtimes = (option for model in TYPES.values() for option in _options(model, "runtime"))
-    return frozenset(path for path, *_ in (*_options(Hermes, "hermes"), *runtimes))
+    profiles = _options(Home, "hermes.profiles.NAME")
+    return frozenset(path for path, *_ in (*_options(Hermes, "hermes"), *profiles, *runtimes))
 
 
 def _block(annotation: Any) -> tuple[type[BaseModel] | None, str]:

@@ -35,17 +35,44 @@ files_facts() {
   {
     cat look look.skills 2>/dev/null || true
     # Lines of `sha256  label`. Whoever wrote them, they lead no further than the agent's own rights.
-    read_as "$now_home/.proxhermes/files" 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p' || true
+    installed_in "$now_home"
+    for profile in $(profiles_there); do
+      installed_in "$now_home/profiles/$profile" | sed "s|^user_home:|home:profiles/$profile/home/|; t
+        s|^workspace:|home:profiles/$profile/workspace/|; t
+        s|^home:|home:profiles/$profile/|"
+    done
   } | sort -u | as_owner sh -c "$(cat ./guest-files-look.sh)" look "$now_home" "$now_user_home" "$now_workspace"
+}
+
+installed_in() { # HOME
+  read_as "$1/.proxhermes/files" 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p' || true
+}
+
+# The profiles that the inventory has, and those that were given something.
+profiles_there() {
+  {
+    # shellcheck disable=SC2086 # a word a profile
+    printf '%s\n' $profiles
+    # shellcheck disable=SC2016 # the agent's shell has these
+    as_owner sh -c 'cd "$1/profiles" && for each in *; do [ ! -d "$each/.proxhermes" ] || printf "%s\n" "$each"; done' \
+      profiles "$now_home" 2>/dev/null || true
+  } | grep -x '[a-z0-9][a-z0-9_-]\{0,63\}' | sort -u | head -n 100
 }
 
 files_contents() {
   files_places
-  content config "$now_home/config.yaml" "$1"
-  content env "$now_home/.env" "$1"
-  content crons "$now_home/cron/jobs.json" "$1"
-  content hub "$now_home/skills/.hub/lock.json" "$1"
-  for each in config.yaml env files crons hub; do content "last-$each" "$now_home/.proxhermes/$each" "$1"; done
+  contents '' "$now_home" "$1"
+  there=$(profiles_there)
+  fact profiles "$(echo "$there" | tr '\n' ' ')"
+  for profile in $there; do contents "@$profile" "$now_home/profiles/$profile" "$1"; done
+}
+
+contents() { # SUFFIX HOME FOLDER
+  content "config$1" "$2/config.yaml" "$3"
+  content "env$1" "$2/.env" "$3"
+  content "crons$1" "$2/cron/jobs.json" "$3"
+  content "hub$1" "$2/skills/.hub/lock.json" "$3"
+  for each in config.yaml env files crons hub; do content "last-$each$1" "$2/.proxhermes/$each" "$3"; done
 }
 
 # content NAME PATH FOLDER: owner, mode and content.

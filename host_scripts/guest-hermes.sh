@@ -135,6 +135,11 @@ if [ "$action" != none ]; then
   rm -f "$pending"
 fi
 # What Hermes keeps itself is changed with its own command; skills first, for jobs may use them.
-for each in hub.json crons.json; do
-  [ ! -f "$each" ] || rt_exec "$python" -I -S -c "$(cat ./agent-steps.py)" "$inner_home" default <"$each"
+for each in hub.json hub@*.json crons.json crons@*.json; do
+  [ -f "$each" ] || continue
+  case $each in
+  *@*) of=${each#*@} of=${of%.json} of_home=$inner_home/profiles/$of ;;
+  *) of=default of_home=$inner_home ;;
+  esac
+  rt_exec "$python" -I -S -c "$(cat ./agent-steps.py)" "$of_home" "$of" <"$each"
 done

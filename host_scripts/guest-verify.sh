@@ -27,8 +27,15 @@ ask listeners 10 ss -H -ltnp
 
 files_facts | put tree
 files_places
-ask installed 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
-  dd if="$now_home/.proxhermes/files" iflag=nonblock,fullblock bs=1M count=1 status=none
+remembered() { # SUFFIX HOME: what proxhermes has put there, and which of the jobs are ours
+  for each in files crons; do
+    case $each in files) name=installed ;; *) name=$each ;; esac
+    ask "$name$1" 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
+      dd if="$2/.proxhermes/$each" iflag=nonblock,fullblock bs=1M count=1 status=none
+  done
+}
+remembered '' "$now_home"
+for profile in $profiles; do remembered "@$profile" "$now_home/profiles/$profile"; done
 find "$home" -maxdepth 2 ! -uid "$uid" -printf '%U:%G %p\n' 2>/dev/null | head -n 20 | put strangers
 # The agent's own file, which it might exchange for a link or a pipe, or swell.
 ask state 10 dd if="$home/gateway_state.json" iflag=nofollow,nonblock,fullblock bs=1M count=1 status=none
@@ -46,13 +53,14 @@ ask codes 70 rt_codes
 # The standard library alone, isolated: nothing of the agent's is run. The keys stay where they are, in its .env.
 ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model"
 
-# What the gateway knows of jobs and skills, where the inventory has any; and which of the jobs are ours.
-if [ -f profiles ]; then
-  # shellcheck disable=SC2046 # a word a profile
-  ask known 60 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" known "$inner_home" "$api_port" $(cat profiles)
-  ask crons 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
-    dd if="$now_home/.proxhermes/crons" iflag=nonblock,fullblock bs=1M count=1 status=none
-fi
+# What the gateway knows of jobs and skills, of these profiles; of skills the command, where the gateway fails at them.
+known() {
+  ask known 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" known "$inner_home" "$api_port" "$@"
+  grep -q '"skills": null' "$here/out" || return 0
+  for profile; do ask "skills@$profile" 60 rt_exec env COLUMNS=1000 "${python%/*}/hermes" -p "$profile" skills list; done
+}
+# shellcheck disable=SC2046 # a word a profile
+[ ! -f profiles ] || known $(cat profiles)
 
 ask base_url 60 rt_exec hermes config get model.base_url
 ask model 60 rt_exec hermes config get model.default

@@ -26,11 +26,11 @@ from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
 from proxhermes.plan.engine import EnginePlan, plan_engine
-from proxhermes.plan.files import looked_at
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
 from proxhermes.plan.model import Change, Effect, pending
 from proxhermes.plan.notes import read as read_notes
+from proxhermes.plan.profiles import looked_at
 from proxhermes.plan.template import storage_of
 
 if TYPE_CHECKING:

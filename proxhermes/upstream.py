@@ -25,6 +25,7 @@ class Release:
     last one counts; to ruamel.yaml they are a boolean and a number, and such a file cannot be read.
     unreachable_s: how long a question takes to fail when nothing listens at LiteLLM's address, in seconds.
     python: the versions of Python that it runs on, as pip has them.
+    profiles: one gateway serves the profiles, each with the variables of its own .env (0.22: agent/secret_scope.py).
     cron_keeps_model: a cron job without a model of its own keeps to the one that it was made under: it is skipped once
     another one is configured, or is done with the older one (0.19: cron/jobs.py, model_snapshot).
     """
@@ -36,6 +37,7 @@ class Release:
     unreachable_s: int
     mcp_sdk: Literal[1, 2]
     python: str
+    profiles: bool = True
     cron_keeps_model: bool = False
 
 
@@ -48,6 +50,7 @@ RELEASES: Final = (
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
+        profiles=False,
         cron_keeps_model=True,
     ),
     Release(
@@ -57,6 +60,7 @@ RELEASES: Final = (
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
+        profiles=False,
         cron_keeps_model=True,
     ),
     # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
@@ -67,6 +71,7 @@ RELEASES: Final = (
         unreachable_s=331,
         mcp_sdk=1,
         python=">=3.14,<3.15",
+        profiles=False,
         cron_keeps_model=True,
     ),
     # ruamel.yaml in the place of PyYAML (hermes_yaml.py).

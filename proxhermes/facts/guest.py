@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = "guest-facts.sh"
 TIMEOUT_S: Final = 120.0
+_PROFILE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _BY_PATH: Final = ("mount.", "place.")
 """Facts that have a path in their name."""
 
@@ -98,6 +100,7 @@ class GuestFacts:
 
     tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
     installed there, by the image's id or the version's. skills: those from git, by name.
+    profiles: names of those that were given something.
     """
 
     os_id: str = ""
@@ -119,6 +122,7 @@ class GuestFacts:
     litellm: Answer | None = None
     codes: Mapping[str, upstream.Code] = field(default_factory=dict)
     skills: Mapping[str, Fetched] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
 
     def content(self, name: str) -> bytes | None:
         """The content of the file called `name` here (config, env, compose, runtime, pending, ...), if it is there."""
@@ -211,6 +215,7 @@ def parse(output: str) -> GuestFacts:
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
         litellm=_litellm(text),
         skills=skills.parse(output),
+        profiles=tuple(name for name in text.get("profiles", "").split() if _PROFILE.fullmatch(name)),
         codes={name: code for name, told in _below("code.", text).items() if (code := upstream.code(told))},
     )
 

@@ -38,6 +38,7 @@ def assignments(agent: Agent) -> dict[str, str]:
         **package.names(agent),
         **unit.names(agent),
         "add_to_path": "yes" if runtime.add_to_path else "no",
+        "profiles": " ".join(agent.hermes.profiles),
         "folders": "\n".join(compose.folders(agent)),
         "writable": "\n".join(workplace.writable(agent)),
         "stop_seconds": str(compose.stop_seconds(agent)),

@@ -52,7 +52,7 @@ class Given:
 
 def declared(agent: Agent) -> dict[str, Definition]:
     """The jobs that the inventory has, by name. Raises UsageError for a prompt that cannot be read, or is too long."""
-    at = f"agents.{agent.vmid}.hermes.crons"
+    at = f"{agent.option}.crons"
     return {name: _declared(name, cron, f"{at}.{name}.prompt") for name, cron in agent.hermes.crons.items()}
 
 

@@ -14,6 +14,7 @@ from proxhermes.hermes import labels, layout, workplace
 from proxhermes.inventory.documents import Document, Plugin
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.profiles import ProfileAgent
 
 PLUGINS: Final = "plugins"
 """Folder of HERMES_HOME whose sub-folders are plugins, each with plugin.yaml and `register` in __init__.py
@@ -21,6 +22,9 @@ PLUGINS: Final = "plugins"
 SKILLS: Final = "skills"
 """Folder of HERMES_HOME whose sub-folders with SKILL.md are skills (0.19: agent/skill_utils.py); read anew for each
 conversation."""
+PARKED: Final = "gateway.parked"
+"""File of a profile's home by which the gateway does not serve it (0.22: hermes_cli/profiles.py)."""
+_PARKED_TEXT: Final = b"The inventory of proxhermes says so: gateway.enable.\n"
 HOOKS: Final = "hooks"
 """Folder of HERMES_HOME whose contents the gateway loads when it starts (Hermes 0.19: gateway/hooks.py)."""
 
@@ -63,7 +67,7 @@ def given(agent: Agent) -> tuple[Given, ...]:
 
     Raises UsageError, which names the option: for what cannot be read, is no plugin, or has no place in the guest.
     """
-    at = f"agents.{agent.vmid}.hermes"
+    at = agent.option
     found = [*_files("workspace", agent.hermes.documents, f"{at}.documents")]
     if found:
         workplace.find(agent)
@@ -73,7 +77,13 @@ def given(agent: Agent) -> tuple[Given, ...]:
     for name, skill in agent.hermes.skills.items():
         if skill.path is not None:
             found += skill_files(name, skill.path, f"{at}.skills.{name}.path")
-    return tuple(found)
+    return (*found, *parked(agent))
+
+
+def parked(agent: Agent) -> tuple[Given, ...]:
+    """The mark of a profile that the gateway is not to serve."""
+    served = not isinstance(agent, ProfileAgent) or agent.enabled
+    return () if served else (Given("home", PARKED, _PARKED_TEXT, effective=False),)
 
 
 def label(agent: Agent, file: Given) -> str:

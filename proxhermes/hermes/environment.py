@@ -72,7 +72,8 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
     """
     keys = {KEY_VARIABLE: agent.litellm.api_key, **messaging.secrets(agent.messaging)}
     # The API is open within the agent's own network alone: it tells whether the gateway is up.
-    lines = {"API_SERVER_ENABLED": "true", **ports.environment(agent), **messaging.environment(agent.messaging)}
+    api = {} if agent.profile else {"API_SERVER_ENABLED": "true", **ports.environment(agent)}
+    lines = {**api, **messaging.environment(agent.messaging)}
     if agent.runtime.type == "docker":
         # Not in the service's environment: what the image does at its start could then not save a migrated config.yaml.
         lines |= managed.environment(agent)
@@ -89,8 +90,8 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
         declared[line.name] = line
     hidden = {name for name, line in declared.items() if line.hidden}
     values = {name: line.value for name, line in declared.items()}
-    if ports.dashboard_open(agent) and not asks_who_is_there(values):
-        raise UsageError(f"agents.{agent.vmid}.hermes.environment_files: {OPEN_TO_ALL}", hint=HOW_TO_CLOSE)
+    if not agent.profile and ports.dashboard_open(agent) and not asks_who_is_there(values):
+        raise UsageError(f"{agent.option}.environment_files: {OPEN_TO_ALL}", hint=HOW_TO_CLOSE)
     return Environment({**lines, **values}, frozenset({*keys, *hidden}), tuple(duplicates))
 
 
@@ -129,7 +130,7 @@ def _value(reference: SecretRef, *, reveal: bool, lines: bool = False) -> str:
 
 def _in_file(agent: Agent, index: int, path: LocalPath, known: Mapping[str, str]) -> Iterator[_Line]:
     """The lines of a file of the operator's, each `${NAME}` in them replaced as python-dotenv does, from `known`."""
-    option = f"agents.{agent.vmid}.hermes.environment_files[{index}]"
+    option = f"{agent.option}.environment_files[{index}]"
     known = dict(known)
     secrets: list[str] = []
     try:

@@ -17,6 +17,8 @@ FILE: Final = 0o640
 """Modes of the agent's own folders and of its files that are no secrets."""
 HOME_MODE: Final = f"{FOLDER:04o}"
 """HERMES_HOME_MODE: what Hermes gives its folders at each start (see `modes`)."""
+PROFILES: Final = "profiles"
+"""Folder of HERMES_HOME that has the homes of its profiles."""
 CONTAINER_HOME: Final = "/opt/data"
 """HERMES_HOME inside the official image (its volume)."""
 
@@ -43,7 +45,17 @@ class Layout:
 
 
 def of(agent: Agent) -> Layout:
-    """The folders of `agent` in the runtime that the inventory wants."""
+    """The folders of `agent` in the runtime that the inventory wants; of a profile, those below the agent's home."""
+    whole = _of_agent(agent)
+    if not agent.profile:
+        return whole
+    home, inner = (f"{folder}/{PROFILES}/{agent.profile}" for folder in (whole.home, whole.inner_home))
+    return Layout(
+        whole.project, home, inner, f"{home}/home", f"{inner}/home", f"{home}/workspace", f"{inner}/workspace"
+    )
+
+
+def _of_agent(agent: Agent) -> Layout:
     project = agent.hermes.data_dir
     if agent.runtime.type == "docker":  # the image has `home` and `workspace` in its one volume
         home = f"{project}/data"
@@ -58,8 +70,9 @@ def working_directory(agent: Agent) -> str:
     """The folder that the agent works in, as it sees it: declared, else the first writable mount, else its workspace.
 
     What the agent makes without being told where belongs on the host's disks, not on the container's small root disk.
+    A profile has its own workspace, or it would have the documents of the others.
     """
-    writable = [mount.guest for mount in agent.mounts if not mount.read_only]
+    writable = [mount.guest for mount in agent.mounts if not mount.read_only and not agent.profile]
     return agent.hermes.working_directory or next(iter(writable), of(agent).inner_workspace)
 
 

@@ -34,7 +34,7 @@ def check(agent: Agent, tree: Tree, report: Report) -> None:
     files = tree.at("hermes", "environment_files")
     known = dict(agent.hermes.environment)
     for index, item in enumerate(files.items if files else ()):
-        option = f"agents.{agent.vmid}.hermes.environment_files[{index}]"
+        option = f"{agent.option}.environment_files[{index}]"
         _tell(item, _Look((), partial(environment.read_file, agent, index, known), option), agent, report)
     for look in (*_documents(agent), *_logins(agent, tree)):
         _tell(tree.at(*look.at) or tree, look, agent, report)

@@ -92,7 +92,7 @@ def _dashboard_port(agent: Agent) -> int:
 def _port(agent: Agent, name: str, default: int) -> int:
     written = agent.hermes.environment.get(name, str(default))
     if not is_port(written):
-        raise UsageError(f"agents.{agent.vmid}.hermes.environment.{name}: {written!r} is not a port")
+        raise UsageError(f"{agent.option}.environment.{name}: {written!r} is not a port")
     return int(written)
 
 

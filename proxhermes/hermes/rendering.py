@@ -62,7 +62,7 @@ def render(
 def _config(agent: Agent, existing: Source | None, last: Source | None, reveal: bool) -> Rendered:
     file, version = agent.hermes.config_file, settings.version(agent, None)
     if file is not None:
-        text = decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
+        text = decoded(file.read(f"{agent.option}.config_file"), file.written)
         tree = _of(Source(file.written, text), config.parse)
         stamped = config.stamped(text, version)
         shown = stamped.text if reveal else masks.settings_text(stamped.text)

@@ -37,6 +37,8 @@ def declared(agent: Agent) -> dict[str, Any]:
     for name, block in (("terminal", terminal), ("mcp_servers", mcp.render(hermes.mcp_servers))):
         if block:
             sections[name] = block
+    if any(profile.gateway.enable for profile in hermes.profiles.values()):
+        sections["gateway"] = {"multiplex_profiles": True}  # what Hermes decides by itself at a start else
     tree = merged(hermes.settings, sections)
     if hermes.plugins:
         # Hermes loads what this list names and nothing else, so both sides' names go into it.

@@ -12,8 +12,10 @@ from proxhermes.hermes import crons, documents, environment, package, settings
 from proxhermes.hermes.environment import Environment
 from proxhermes.hermes.files import decoded
 from proxhermes.hermes.mcp import TOKENS, token_name
+from proxhermes.inventory import profiles
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.profiles import ProfileAgent
 from proxhermes.inventory.secrets import SecretFile, mask_everywhere
 
 AUTH: Final = "auth.json"
@@ -34,7 +36,7 @@ class Seed:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What an agent is to have. settings: the tree for config.yaml; config_text: a whole file in its place; package:
-    files for the agent's own code."""
+    files for the agent's own code; profiles: what each of its profiles is to have."""
 
     environment: Environment
     settings: Mapping[str, Any]
@@ -43,6 +45,7 @@ class Wanted:
     seeds: tuple[Seed, ...] = ()
     package: package.Files = field(default_factory=package.Files)
     crons: Mapping[str, crons.Definition] = field(default_factory=dict)
+    profiles: Mapping[str, Wanted] = field(default_factory=dict)
 
 
 def gather(agent: Agent) -> Wanted:
@@ -53,19 +56,25 @@ def gather(agent: Agent) -> Wanted:
         config_text=_config_text(agent),
         files=documents.given(agent),
         seeds=tuple(_seeds(agent)),
-        package=package.given(agent),
+        package=package.Files() if agent.profile else package.given(agent),
         crons=crons.declared(agent),
+        profiles={profile.name: gather(profile) for profile in profiles.of(agent)},
     )
+
+
+def nothing(profile: ProfileAgent) -> Wanted:
+    """What a profile is to have that the inventory does not have any more."""
+    return Wanted(Environment({}, frozenset()), {}, files=documents.parked(profile))
 
 
 def _config_text(agent: Agent) -> str | None:
     file = agent.hermes.config_file
-    return None if file is None else decoded(file.read(f"agents.{agent.vmid}.hermes.config_file"), file.written)
+    return None if file is None else decoded(file.read(f"{agent.option}.config_file"), file.written)
 
 
 def _seeds(agent: Agent) -> Iterator[Seed]:
     """Names as in Hermes 0.19: hermes_cli/auth.py, tools/mcp_oauth.py (HermesTokenStorage)."""
-    hermes, at = agent.hermes, f"agents.{agent.vmid}.hermes"
+    hermes, at = agent.hermes, agent.option
     if hermes.auth_file is not None:
         yield Seed(AUTH, logins(hermes.auth_file, f"{at}.auth_file"), hermes.auth_file_force_overwrite)
     for name, login in hermes.mcp_tokens.items():

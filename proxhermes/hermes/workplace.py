@@ -21,7 +21,7 @@ def find(agent: Agent) -> str:
     """
     inner = layout.working_directory(agent)
     place = _place(agent, inner)
-    option = f"agents.{agent.vmid}.hermes.documents"
+    option = f"{agent.option}.documents"
     if place is None:
         raise UsageError(
             f"{option}: the working directory {inner} lies within the Docker container alone",

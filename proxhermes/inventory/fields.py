@@ -278,6 +278,19 @@ Name = Annotated[
 ]
 
 
+ModelName = Annotated[str, Matching(r"\S+", "the name of a model", "one word, as LiteLLM lists it")]
+_PROFILES_OWN: Final = "default|hermes|root|sudo|test|tmp"
+"""Names that Hermes keeps for itself (0.22: hermes_cli/profiles.py)."""
+ProfileName = Annotated[
+    str,
+    Matching(
+        rf"(?!(?:{_PROFILES_OWN})$)[a-z0-9][a-z0-9_-]{{0,63}}",
+        "the name of a profile",
+        "small letters, digits, - and _, as in `work`; not default, hermes, root, sudo, test, tmp",
+    ),
+]
+
+
 def _printable(value: str) -> str:
     if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", value):
         raise mistake("the value holds a control character", "text, of several lines if need be")

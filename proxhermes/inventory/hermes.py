@@ -12,9 +12,10 @@ from pydantic import Field, JsonValue, PrivateAttr
 
 from proxhermes.inventory.crons import Cron
 from proxhermes.inventory.documents import Documents, HomeFiles, Plugins
-from proxhermes.inventory.fields import EnvValue, Model, Name, VariableName
+from proxhermes.inventory.fields import EnvValue, Model, ModelName, Name, ProfileName, VariableName
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.mcp import McpServer
+from proxhermes.inventory.messaging import Messaging
 from proxhermes.inventory.paths import GuestFolder, GuestPath
 from proxhermes.inventory.secrets import SecretFile, SecretRef
 from proxhermes.inventory.skills import Skills
@@ -28,22 +29,13 @@ OLDEST_CONFIG_VERSION: Final = 12
 DATA_DIR: Final = "/opt/hermes"
 
 
-class Hermes(Model):
-    """The agent itself: who it is on the system, and what its .env, config.yaml and documents say."""
+class Home(Model):
+    """What one HERMES_HOME is given: what its .env, config.yaml and documents say, its skills, its jobs."""
 
-    data_dir: GuestFolder = Field(
-        default=DATA_DIR,
-        description="Folder in the container for compose.yaml and the code; with Docker, the data.",
-    )
-    uid: int = Field(default=HERMES_UID, ge=1, le=65534, description="uid that the agent runs as.")
-    gid: int = Field(default=HERMES_UID, ge=1, le=65534, description="gid that the agent runs as.")
     working_directory: GuestPath | None = Field(
         default=None,
         description="Folder that the agent works in and reads its documents from, as it sees it; by default the first "
         "writable mount, else its workspace.",
-    )
-    managed: bool = Field(
-        default=True, description="Hermes refuses `config set`, `setup` and the like, and names the inventory."
     )
     settings: Mapping[str, JsonValue] = Field(
         default_factory=dict,
@@ -54,12 +46,6 @@ class Hermes(Model):
     )
     config_file: LocalPath | None = Field(
         default=None, description="A config.yaml that is put in place as it is: nothing is merged."
-    )
-    config_version: int | None = Field(
-        default=None,
-        ge=OLDEST_CONFIG_VERSION,
-        description="Version of config.yaml's schema that a new file is written in, and a `config_file` at least has; "
-        "null: the one of the installed Hermes.",
     )
     terminal: Terminal = Field(default_factory=Terminal, description="The agent's shell.", examples=[{"timeout": 180}])
     environment: Mapping[VariableName, EnvValue] = Field(
@@ -122,9 +108,57 @@ class Hermes(Model):
         """Remember where the values for config.yaml are written: FILE:LINE, by their paths in config.yaml."""
         self._places = places
 
+    @property
+    def places(self) -> Mapping[tuple[str, ...], str]:
+        """What `place_settings` was told."""
+        return self._places
+
     def place(self, path: Sequence[str]) -> str | None:
         """FILE:LINE of the value at `path` in config.yaml, or of the nearest block around it that is written."""
         parts = tuple(path)
         return next(
             (self._places[parts[:end]] for end in range(len(parts), 0, -1) if parts[:end] in self._places), None
         )
+
+
+class ProfileGateway(Model):
+    """The gateway's part for a profile."""
+
+    enable: bool = Field(default=True, description="The agent's gateway serves the profile, too.")
+
+
+class Profile(Home):
+    """Another agent with the same code and gateway: a home, a soul, platforms and jobs of its own."""
+
+    model: ModelName | None = Field(default=None, description="Model as LiteLLM exposes it; the agent's by default.")
+    messaging: Messaging = Field(
+        default_factory=Messaging,
+        description="Its messaging platforms, with bots of its own.",
+        examples=[{"telegram": {"token": {"env": "WORK_BOT"}, "allowed_users": [1]}}],
+    )
+    gateway: ProfileGateway = Field(default_factory=ProfileGateway, description="The gateway's part.")
+
+
+class Hermes(Home):
+    """The agent itself: who it is on the system, and what its home is given."""
+
+    data_dir: GuestFolder = Field(
+        default=DATA_DIR,
+        description="Folder in the container for compose.yaml and the code; with Docker, the data.",
+    )
+    uid: int = Field(default=HERMES_UID, ge=1, le=65534, description="uid that the agent runs as.")
+    gid: int = Field(default=HERMES_UID, ge=1, le=65534, description="gid that the agent runs as.")
+    managed: bool = Field(
+        default=True, description="Hermes refuses `config set`, `setup` and the like, and names the inventory."
+    )
+    config_version: int | None = Field(
+        default=None,
+        ge=OLDEST_CONFIG_VERSION,
+        description="Version of config.yaml's schema that a new file is written in, and a `config_file` at least has; "
+        "null: the one of the installed Hermes.",
+    )
+    profiles: Mapping[ProfileName, Profile] = Field(
+        default_factory=dict,
+        description="More agents in the same place, by name; from Hermes 0.22 on.",
+        examples=[{"work": {"home_files": {"SOUL.md": {"file": "work.md"}}}}],
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxhermes.errors import UsageError
-from proxhermes.inventory import environment, rules, settings_rules
+from proxhermes.inventory import environment, profiles, rules, settings_rules
 from proxhermes.inventory.inventory import Inventory
 from proxhermes.inventory.lookup import from_prompt
 from proxhermes.inventory.models import LOWEST_VMID, Agent, Document, Node
@@ -99,16 +99,27 @@ def _resolve(
     beneath = _beneath(tree, report)
     files = SettingsFiles(source.folder, report)
     agents = {vmid: files.merged(merge(beneath, _empty_if_null(agent))) for vmid, agent in written.children.items()}
-    configs = {vmid: config for vmid, agent in agents.items() if (config := files.config(agent))}
+    homes = profiles.trees(agents)
+    configs = {key: config for key, home in homes.items() if (config := files.config(home))}
     rules.check(nodes, agents, report)
-    settings_rules.check(agents, configs, report)
+    settings_rules.check(homes, configs, report)
     resolved_nodes = _nodes(nodes, report, source)
     resolved_agents = _agents(agents, beneath, report, source)
     for vmid, agent in resolved_agents.items():
-        agent.hermes.place_settings(places(agents[str(vmid)], configs.get(str(vmid)), report))
+        _place_settings(str(vmid), agent, homes, configs, report)
         if files_of is not None:
-            files_of(agent, agents[str(vmid)], report)
+            for each in (agent, *profiles.of(agent)):
+                files_of(each, homes["/".join(filter(None, (str(vmid), each.profile)))], report)
     return Inventory(path, resolved_nodes, resolved_agents, tuple(sorted(report.warnings)))
+
+
+def _place_settings(
+    vmid: str, agent: Agent, homes: Mapping[str, Tree], configs: Mapping[str, Tree], report: Report
+) -> None:
+    """Have the agent and its profiles remember where their settings are written."""
+    named = {vmid: agent.hermes, **{f"{vmid}/{name}": profile for name, profile in agent.hermes.profiles.items()}}
+    for key, home in named.items():
+        home.place_settings(places(homes[key], configs.get(key), report))
 
 
 def _check_head(tree: Tree, report: Report) -> None:

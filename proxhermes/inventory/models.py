@@ -24,8 +24,8 @@ from proxhermes.inventory.fields import (
     IPv4,
     Jump,
     Mac,
-    Matching,
     Model,
+    ModelName,
     Nameservers,
     NodeName,
     PoolId,
@@ -48,7 +48,6 @@ from proxhermes.inventory.runtime import DockerRuntime, Runtime
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
 LOWEST_VMID, HIGHEST_VMID = 100, 999_999_999  # PVE: pve-vmid
-ModelName = Annotated[str, Matching(r"\S+", "the name of a model", "one word, as LiteLLM lists it")]
 HERMES_SMALLEST_CONTEXT = 64_000
 """In tokens; below it Hermes refuses to start a conversation (Hermes 0.19: agent/model_metadata.py)."""
 
@@ -262,6 +261,16 @@ class Agent(Model):
     )
     hermes: Hermes = Field(default_factory=Hermes, description="The agent's own settings.")
     messaging: Messaging = Field(default_factory=Messaging, description="Messaging platforms.")
+
+    @property
+    def profile(self) -> str:
+        """Name of the profile of Hermes that this is about; empty for the agent itself."""
+        return ""
+
+    @property
+    def option(self) -> str:
+        """The inventory's key of its `hermes` block, for messages."""
+        return f"agents.{self.vmid}.hermes"
 
     def owner_ids(self, mount: Mount) -> tuple[int, int]:
         """uid and gid, as the container sees them, that the mount's folder should have."""

@@ -12,6 +12,8 @@ from proxhermes.inventory import (
     hermes_rules,
     mcp_rules,
     package_rules,
+    profile_rules,
+    profiles,
     runtime_rules,
     skills_rules,
 )
@@ -28,13 +30,14 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     _nodes_known(nodes, agents, report)
     folder_rules.check(agents, report)
     _addresses_of_their_own(agents, report)
-    hermes_rules.check(agents, report)
-    mcp_rules.check(agents, report)
-    crons_rules.check(agents, report)
-    skills_rules.check(agents, report)
+    homes = profiles.trees(agents)
+    for each in (hermes_rules, mcp_rules, crons_rules, skills_rules):
+        each.check(homes, report)
+    profile_rules.check(agents, report)
     runtime_rules.check(agents, report)
     package_rules.check(agents, report)
     _warn(nodes, agents, report)
+    _warn_of_twin_bots(homes, report)
 
 
 def check_vmid(written: str, tree: Tree, report: Report) -> int | None:
@@ -97,7 +100,6 @@ def _warn(nodes: Tree, agents: Agents, report: Report) -> None:
 
 def _warn_of_twins(agents: Agents, report: Report) -> None:
     names: dict[tuple[str | None, str], str] = {}
-    bots: dict[str, str] = {}
     for vmid, agent in agents.items():
         hostname, name = agent.at("hostname"), agent.text("hostname")
         if hostname is not None and name is not None:
@@ -106,6 +108,11 @@ def _warn_of_twins(agents: Agents, report: Report) -> None:
                 report.warn(
                     hostname.spot, f"agent {owner} has the same host name", "another name: DNS has one of them only"
                 )
+
+
+def _warn_of_twin_bots(homes: Agents, report: Report) -> None:
+    bots: dict[str, str] = {}
+    for vmid, agent in homes.items():
         for bot, token in _bot_tokens(agent):
             owner = bots.setdefault(bot, vmid)
             if owner != vmid:

@@ -23,18 +23,27 @@ class SettingsFiles:
     _known: dict[str, Tree | None] = field(default_factory=dict)
 
     def merged(self, agent: Tree) -> Tree:
-        """`agent` with its settings files merged, in their order, beneath its `hermes.settings`."""
+        """`agent` with the settings files of its `hermes` and of its profiles merged beneath their `settings`."""
         hermes = agent.at("hermes")
-        files = agent.at("hermes", "settings_files")
+        if hermes is None:
+            return agent
+        hermes = self._merged(hermes)
+        if (profiles := hermes.at("profiles")) is not None and profiles.children:
+            merged = {name: self._merged(profile) for name, profile in profiles.children.items()}
+            hermes = replace(hermes, value={**hermes.children, "profiles": replace(profiles, value=merged)})
+        return replace(agent, value={**agent.children, "hermes": hermes})
+
+    def _merged(self, home: Tree) -> Tree:
+        """A block with its settings files merged, in their order, beneath its `settings`."""
+        files = home.at("settings_files")
         trees = [self._tree(item, "settings_files") for item in files.items] if files else []
         found = [tree for tree in trees if tree is not None]
-        if hermes is None or not found:
-            return agent
-        own = hermes.children.get("settings")
+        if not found:
+            return home
+        own = home.children.get("settings")
         for tree in (*found[1:], *([own] if own else [])):
             found[0] = merge(found[0], tree, references=False)
-        settings = {**hermes.children, "settings": found[0]}
-        return replace(agent, value={**agent.children, "hermes": replace(hermes, value=settings)})
+        return replace(home, value={**home.children, "settings": found[0]})
 
     def config(self, agent: Tree) -> Tree | None:
         """The tree of its `hermes.config_file`, if it has one that can be read."""

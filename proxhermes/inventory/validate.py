@@ -240,7 +240,10 @@ def _owners(parent: type[BaseModel], name: str) -> list[str]:
     return [
         block
         for block, field in parent.model_fields.items()
-        if any(name in model.model_fields for model in _models_in(field.annotation) if not issubclass(model, SecretRef))
+        if block != "profiles"  # which have all that the block around them has
+        and any(
+            name in model.model_fields for model in _models_in(field.annotation) if not issubclass(model, SecretRef)
+        )
     ]
 
 

@@ -75,7 +75,7 @@ def declared(agent: Agent, wanted: Wanted, code: upstream.Code | None) -> Mappin
         return config.parse(wanted.config_text, str(agent.hermes.config_file), reader=upstream.reader(code))
     except UnusableFile as error:
         place = f"{agent.hermes.config_file}{f':{error.line}' if error.line else ''}"
-        raise UsageError(f"agents.{agent.vmid}.hermes.config_file: {place}: {error.what}") from None
+        raise UsageError(f"{agent.option}.config_file: {place}: {error.what}") from None
 
 
 def _text(value: Any, path: Iterable[object]) -> str:

@@ -155,7 +155,8 @@ def _undeclared(
 
 def _code(label: str) -> bool:
     """Whether Hermes has loaded it when it started."""
-    return label.startswith((f"{labels.HOME}{documents.PLUGINS}/", f"{labels.HOME}{documents.HOOKS}/"))
+    folders = f"{labels.HOME}{documents.PLUGINS}/", f"{labels.HOME}{documents.HOOKS}/"
+    return label.startswith(folders) or label == labels.HOME + documents.PARKED
 
 
 def _folders(file: Given, label: str) -> list[str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from proxhermes import upstream
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
+from proxhermes.facts.profiles import of_agent
 from proxhermes.hermes import litellm, messaging
-from proxhermes.hermes.skills import bundle as skills_list
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
+from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
-from proxhermes.plan import entries, skills
-from proxhermes.plan.crons import plan_crons
-from proxhermes.plan.files import plan_files
+from proxhermes.plan import entries
+from proxhermes.plan.home import plan_home
 from proxhermes.plan.model import Change, Effect, pending, worst
 from proxhermes.plan.move import Move, plan_move
 from proxhermes.plan.package import plan_package
+from proxhermes.plan.profiles import plan_profiles
 from proxhermes.plan.service import plan_service
 
 if TYPE_CHECKING:
@@ -73,43 +74,35 @@ def plan_hermes(
     """
     facts = facts or GuestFacts()
     length, notes = _asked(agent, facts)
+    contexts = {each.name: _asked(each, facts)[0] for each in profiles_of(agent)}
     move = plan_move(agent, facts)
     package = plan_package(agent, facts, wanted.package) if isinstance(agent.runtime, InstalledRuntime) else None
     installed = facts.image_id if package is None else package.id
     code = facts.codes.get(installed or "")
-    git = skills.plan_git(agent, facts)
-    files = plan_files(
+    home = plan_home(
         agent,
-        replace(wanted, files=(*wanted.files, *git.files)),
-        facts,
+        wanted,
+        of_agent(facts),
         context_length=length,
         fresh_key=fresh_key,
         force_documents=force_documents,
-        held=git.held,
         code=code,
     )
-    changes = [*move.changes, *git.changes, *files.changes]
+    others = plan_profiles(agent, wanted, facts, contexts=contexts, force_documents=force_documents, code=code)
+    changes = [*move.changes, *home.changes, *others.changes]
     service = plan_service(agent, facts, move, worst(changes), package, recreate=recreate)
-    hub = skills.plan_hub(agent, facts, force=force_documents)
-    model = agent.litellm.model if code is not None and code.release.cron_keeps_model else None
-    crons = plan_crons(wanted.crons, facts, force=force_documents, model=model)
+    manifest = entries.bundle((*home.entries, *others.entries))
     return HermesPlan(
-        changes=(*changes, *service.changes, *hub.changes, *crons.changes),
-        files={
-            **entries.bundle(files.entries),
-            **service.files,
-            **skills_list(agent, git.meant),
-            **hub.files,
-            **crons.files,
-        },
-        prepare=git.prepare or (code is None and (installed is None or bool(package and package.files))),
+        changes=(*changes, *service.changes, *home.later, *others.later),
+        files={**manifest, **service.files, **home.files, **others.files},
+        prepare=home.prepare or (code is None and (installed is None or bool(package and package.files))),
         code=code,
         move=move,
         asked=facts.litellm is not None,
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
-        notes=(*notes, *_version_notes(code), *git.notes, *files.notes, *service.notes, *hub.notes, *crons.notes),
+        notes=(*notes, *_version_notes(code), *home.notes, *others.notes, *service.notes),
     )
 
 

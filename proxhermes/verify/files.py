@@ -4,47 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxhermes.facts import tree
 from proxhermes.facts.tree import Seen
 from proxhermes.hermes import documents, labels, layout, modes
-from proxhermes.hermes.documents import Given
 from proxhermes.plan import documents as planned
 from proxhermes.plan.model import Layer
+from proxhermes.verify import homes
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from proxhermes.inventory.models import Agent
+    from proxhermes.verify.homes import Home
     from proxhermes.verify.scene import Scene
 
 
-def looked_at(agent: Agent, given: Iterable[Given]) -> tuple[str, ...]:
-    """Labels of what the checks have to see."""
-    found = [rule.label for rule in modes.table(agent)]
-    found += [f"{modes.TOKENS}/{token}.json" for token in agent.hermes.mcp_tokens]
-    return tuple(dict.fromkeys((*found, *planned.looked_at(agent, given))))
-
-
 def _files(scene: Scene) -> Finding:
-    seen = tree.parse(scene.guest.text("tree"))
     ids = scene.agent.hermes.uid, scene.agent.hermes.gid
-    place = layout.of(scene.agent)
     wrong: list[str] = []
-    rules = [*modes.table(scene.agent)]
-    rules += [modes.Rule(label, "file", modes.SECRET) for label in seen if label.startswith(f"{modes.TOKENS}/")]
-    for rule in rules:
-        found, name = seen.get(rule.label), labels.path(place, rule.label)
-        if found is not None:
-            wrong += _amiss(rule, found, name, ids)
-        elif rule.made or rule.label in modes.NEEDED:
-            wrong.append(f"{name} is missing")
+    count = 0
+    for home in homes.of(scene):
+        place, rules = layout.of(home.agent), [*modes.table(home.agent)]
+        tokens = [label for label in home.seen if label.startswith(f"{modes.TOKENS}/")]
+        rules += [modes.Rule(label, "file", modes.SECRET) for label in tokens]
+        for rule in rules:
+            found, name = home.seen.get(rule.label), labels.path(place, rule.label)
+            if found is not None:
+                wrong += _amiss(rule, found, name, ids)
+            elif rule.made or rule.label in modes.NEEDED:
+                wrong.append(f"{name} is missing")
+        count += sum(rule.label in home.seen for rule in rules)
     strangers = scene.guest.text("strangers").splitlines()
     if strangers:
         wrong.append(f"{len(strangers)} files of others in its home, such as {strangers[0]}")
     if wrong:
-        return failed("; ".join(wrong), f"proxhermes bootstrap {scene.agent.vmid}")
-    count = sum(rule.label in seen for rule in rules)
+        return failed("; ".join(dict.fromkeys(wrong)), f"proxhermes bootstrap {scene.agent.vmid}")
     return passed(f"{count} folders and files as they should be: secrets 0600, all of {ids[0]}:{ids[1]}")
 
 
@@ -61,25 +52,14 @@ def _amiss(rule: modes.Rule, found: Seen, name: str, ids: tuple[int, int]) -> li
 
 
 def _documents(scene: Scene) -> Finding:
-    given = scene.given
-    if not given:
-        return skipped("the inventory gives it none")
-    seen, last = tree.parse(scene.guest.text("tree")), planned.read(scene.guest.text("installed"))
-    ids = scene.agent.hermes.uid, scene.agent.hermes.gid
     missing: list[str] = []
     changed: list[str] = []
-    for file in given:
-        label = documents.label(scene.agent, file)
-        found, name = seen.get(label), labels.path(layout.of(scene.agent), label)
-        if found is None:
-            missing.append(f"{name} is missing")
-        elif found.sha256 == file.sha256 or (found.uid, found.gid) != ids:
-            missing += _amiss(modes.Rule(label, "file", file.mode), found, name, ids)
-        else:
-            ours = found.sha256 is not None and found.sha256 == last.get(label)
-            (missing if ours else changed).append(
-                f"{name} is {'older than the inventory' if ours else 'its own by now'}"
-            )
+    count = 0
+    for home in homes.of(scene):
+        count += len(home.given)
+        _compare(home, missing, changed)
+    if not count:
+        return skipped("the inventory gives it none")
     if missing:
         return failed("; ".join(missing), f"proxhermes bootstrap {scene.agent.vmid}")
     if changed:
@@ -87,7 +67,24 @@ def _documents(scene: Scene) -> Finding:
             f"changed by the agent: {'; '.join(changed)}",
             f"proxhermes up {scene.agent.vmid} {planned.FORCE} replaces them",
         )
-    return passed(f"{len(given)} as the inventory has them")
+    return passed(f"{count} as the inventory has them")
+
+
+def _compare(home: Home, missing: list[str], changed: list[str]) -> None:
+    """What is not there as it was given, and what the agent has changed, of one home's files."""
+    ids = home.agent.hermes.uid, home.agent.hermes.gid
+    for file in home.given:
+        label = documents.label(home.agent, file)
+        found, name = home.seen.get(label), labels.path(layout.of(home.agent), label)
+        if found is None:
+            missing.append(f"{name} is missing")
+        elif found.sha256 == file.sha256 or (found.uid, found.gid) != ids:
+            missing += _amiss(modes.Rule(label, "file", file.mode), found, name, ids)
+        else:
+            ours = found.sha256 is not None and found.sha256 == home.installed.get(label)
+            (missing if ours else changed).append(
+                f"{name} is {'older than the inventory' if ours else 'its own by now'}"
+            )
 
 
 CHECKS = (

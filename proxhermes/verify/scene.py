@@ -19,14 +19,13 @@ from proxhermes.errors import ProxhermesError
 from proxhermes.facts import tree
 from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.frame import frame
-from proxhermes.hermes import documents
 from proxhermes.hermes.ports import closed_pages
 from proxhermes.inventory.runtime_rules import API_PORT, DASHBOARD_PORT
 from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import files, gateway, mcp, state
+from proxhermes.verify import homes, mcp, state
 from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
@@ -186,8 +185,8 @@ class Scene:
         scripts = ("guest-verify.sh", PROBE, *tree.SCRIPTS)
         bundle = {**frame(agent, *scripts)}
         # A file of the operator's that is missing is told by the check that compares it.
-        bundle[tree.LIST] = (tree.render(files.looked_at(agent, _attempt(lambda: self.given) or ())), 0o600)
-        more = {**mcp.bundle(agent), **gateway.bundle(agent)}
+        bundle[tree.LIST] = (tree.render(homes.looked_at(agent, _attempt(lambda: self.given) or {})), 0o600)
+        more = {**mcp.bundle(agent), **homes.bundle(agent)}
         bundle |= {name: (content, 0o600) for name, content in more.items()}
         bundle |= state.bundle(self._depth) if self.wants(state.ID) else {}
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
@@ -223,9 +222,9 @@ class Scene:
         return running or (self.installed.version if self.installed else None)
 
     @_Once
-    def given(self) -> tuple[Given, ...]:
-        """The files that the inventory gives the agent."""
-        return documents.given(self.agent)
+    def given(self) -> dict[str, tuple[Given, ...]]:
+        """The files that the inventory gives, by the names of the profiles; the agent's own by an empty one."""
+        return homes.given(self.agent)
 
     @property
     def _writes(self) -> bool:

@@ -64,8 +64,8 @@ def commit(operator: Operator, word: str) -> str:
     return str(done.stdout).split()[-1]
 
 
-def up(operator: Operator, *options: str) -> dict[str, Any]:
-    (result,) = operator.json("up", "--no-verify", *options)["up"]
+def bootstrap(operator: Operator, *options: str) -> dict[str, Any]:
+    (result,) = operator.json("bootstrap", *options)["agents"]
     return dict(result)
 
 
@@ -81,7 +81,7 @@ def word(operator: Operator, name: str) -> str:
 def test_a_repository_that_is_not_there_stops_the_run_before_the_agent_is_changed(someone: Operator) -> None:
     """But git is there then, which the guest is asked for it with."""
     give(someone, SKILLS)
-    done = someone.run("up", "--no-verify", code=None)
+    done = someone.run("bootstrap", code=None)
     assert done.returncode != 0 and f"file://{REPOSITORY}" in done.stderr
     assert "house-style" not in guest(someone, f"ls {HOME}/skills", check=False)
     assert "git version" in guest(someone, "git --version")
@@ -94,14 +94,14 @@ def test_all_of_them_come_without_a_restart_and_a_second_run_changes_nothing(som
     started = guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes")
     planned = {change["subject"] for change in someone.json("plan")["agents"][0]["changes"]}
     assert {"skill release", "skill dice", f"{HOME}/skills/house-style/SKILL.md"} <= planned
-    assert subjects(up(someone)) == {
+    assert subjects(bootstrap(someone)) == {
         "skills/house-style/SKILL.md",
         "skills/house-style/scripts/check.sh",
         "skills/release/SKILL.md",
         "skill dice",
     }
     assert guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes") == started
-    assert up(someone)["changes"] == []
+    assert bootstrap(someone)["changes"] == []
     listed = f"cd {HOME}/skills; stat -c '%n %a %u:%g' house-style/scripts/check.sh release/SKILL.md"
     assert guest(someone, listed).splitlines() == [
         "house-style/scripts/check.sh 750 10000:10000",
@@ -118,31 +118,31 @@ def test_the_agent_lists_and_reads_them(someone: Operator) -> None:
 
 def test_a_branch_is_followed_and_what_the_agent_changed_stays_until_it_is_forced(someone: Operator) -> None:
     newer = commit(someone, "BRANCH-IT")
-    (change,) = someone.json("plan")["agents"][0]["changes"]
+    (change,) = (each for each in someone.json("plan")["agents"][0]["changes"] if each["layer"] == "hermes")
     assert change["subject"] == "skill release" and newer[:12] in change["after"]
-    assert subjects(up(someone)) == {"skills/release/SKILL.md"}
+    assert subjects(bootstrap(someone)) == {"skills/release/SKILL.md"}
     assert "BRANCH-IT" in word(someone, "release")
     guest(someone, f"echo mine >>{HOME}/skills/release/SKILL.md")
     done = someone.run("verify", str(VMID), "--only", "hermes.skills")
     assert "release: the agent changed SKILL.md" in done.stderr
     commit(someone, "PUBLISH-IT")
-    result = up(someone)
+    result = bootstrap(someone)
     assert result["changes"] == [] and "--force-documents" in result["left_alone"][0]["blocked"]
-    assert subjects(up(someone, "--force-documents")) == {"skills/release/SKILL.md"}
+    assert subjects(bootstrap(someone, "--force-documents")) == {"skills/release/SKILL.md"}
     assert "PUBLISH-IT" in word(someone, "release")
 
 
 def test_a_repository_that_is_away_changes_nothing(someone: Operator) -> None:
     guest(someone, f"mv {REPOSITORY} /srv/gone.git")
-    done = someone.run("up", "--no-verify")
+    done = someone.run("bootstrap")
     assert "skill release:" in done.stderr and "it stays at" in done.stderr
-    assert up(someone)["changes"] == []
+    assert bootstrap(someone)["changes"] == []
     guest(someone, f"mv /srv/gone.git {REPOSITORY}")
 
 
 def test_one_of_the_hub_that_is_not_there_is_told_in_hermes_own_words(someone: Operator) -> None:
     give(someone, SKILLS | {"nosuch": {"hub": "official/games/nosuch"}})
-    done = someone.run("up", "--no-verify", code=None)
+    done = someone.run("bootstrap", code=None)
     assert done.returncode != 0 and "skill nosuch: `hermes skills install`: Error: Could not fetch" in done.stderr
 
 
@@ -151,10 +151,10 @@ def test_ours_alone_leave_with_the_inventory(someone: Operator) -> None:
     script = f"install -d -o 10000 -g 10000 {HOME}/skills/own && cat >{HOME}/skills/own/SKILL.md"
     someone.lab.guest(VMID, ["sh", "-euc", script], stdin=own)
     give(someone, {})
-    assert {"skill dice", "skills/release/SKILL.md", "skills/house-style/SKILL.md"} <= subjects(up(someone))
+    assert {"skill dice", "skills/release/SKILL.md", "skills/house-style/SKILL.md"} <= subjects(bootstrap(someone))
     left = guest(someone, f"cd {HOME}/skills; find . -name SKILL.md; ls {HOME}/../skills").split()
     assert "./own/SKILL.md" in left
     assert not {"./release/SKILL.md", "./house-style/SKILL.md", "./games/dice/SKILL.md", "release"} & {*left}
     assert json.loads(guest(someone, f"cat {HOME}/.proxhermes/hub")) == {}
-    assert up(someone)["changes"] == []
+    assert bootstrap(someone)["changes"] == []
     assert "MINE" in word(someone, "own")

@@ -18,9 +18,15 @@ MODULE = """
 enable package user group createUser stateDir workingDirectory configFile settings environment environmentFiles
 authFile authFileForceOverwrite documents hermesHomeFiles* extraArgs extraPackages extraPlugins* extraPythonPackages*
 extraDependencyGroups* restart restartSec addToSystemPackages backend.mode* backend.host* backend.port*
-backend.extraArgs* backend.sessionTokenFile* container.enable container.backend container.image container.extraVolumes
+backend.waitFor* backend.interfaceName* backend.waitTimeout* backend.extraArgs* backend.sessionTokenFile*
+container.enable container.backend container.image container.extraVolumes
 container.extraOptions container.hostUsers*
 """
+PROFILE = """
+workingDirectory configFile settings environment environmentFiles authFile authFileForceOverwrite documents
+hermesHomeFiles mcpServers extraPlugins extraArgs restart restartSec gateway.enable
+"""
+"""profileOptions of nix/moduleCommon.nix."""
 SERVER = """
 command args env url headers auth enabled timeout connect_timeout tools.include tools.exclude sampling.enabled
 sampling.model sampling.max_tokens_cap sampling.timeout sampling.max_rpm sampling.max_tool_rounds
@@ -35,6 +41,7 @@ def test_the_document_is_up_to_date() -> None:
 
 def test_every_option_of_the_module_is_there() -> None:
     expected = {*MODULE.split(), *(f"mcpServers.<name>.{name}" for name in SERVER.split())}
+    expected |= {f"profiles.<name>.{name}*" for name in PROFILE.split()}
     assert {each.option + "*" * each.newer for each in TOOL["MODULE"]} == expected
 
 

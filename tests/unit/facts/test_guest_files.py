@@ -350,3 +350,33 @@ def test_what_is_no_file_of_a_usual_kind_is_told_and_not_read(world: World) -> N
     assert kinds["home:SOUL.md"] == ("fifo", True)
     assert kinds["home:big"] == ("file of more than 64 MiB", True)
     assert [facts.files[name].kind for name in ("env", "config")] == ["fifo", "file of more than 1 MiB"]
+
+
+def test_the_homes_of_profiles_are_told_with_those_of_the_inventory_and_those_that_were_given_something(
+    world: World,
+) -> None:
+    """What they were given last is looked at by the names that it has below the agent's home."""
+    world.put("profiles/work/.proxhermes/files", f"{digest('x')}  home:SOUL.md\n{digest('y')}  workspace:a/b.md\n")
+    world.put("profiles/work/SOUL.md", "x")
+    world.put("profiles/work/workspace/a/b.md", "y")
+    world.put("profiles/work/.env", "A=b\n", 0o600)
+    world.put("profiles/of its own/SOUL.md", "no profile of ours")
+    world.put("profiles/own/SOUL.md", "no profile of ours")
+    found = world.facts("home:profiles/new/SOUL.md")
+    assert found.profiles == ("work",)
+    assert found.tree["home:profiles/work/SOUL.md"].sha256 == digest("x")
+    assert found.tree["home:profiles/work/workspace/a/b.md"].sha256 == digest("y")
+    assert found.content("env@work") == b"A=b\n" and found.content("env") is None
+    assert found.content("last-files@work") is not None
+
+
+@as_root
+def test_a_link_in_the_place_of_a_profile_leads_no_further_than_the_agents_rights(world: World) -> None:
+    secret = world.root / "secret"
+    (secret / ".proxhermes").mkdir(parents=True)
+    (secret / ".env").write_text("A=b\n")
+    secret.chmod(0o700)
+    (world.home / "profiles").mkdir()
+    (world.home / "profiles" / "work").symlink_to(secret)
+    found = world.facts()
+    assert found.content("env@work") is None

@@ -97,6 +97,12 @@ agents:
         wiki: {path: skills/wiki}
         release: {git: "https://git.lan/skills.git", ref: v1, subdir: skills/release}
         dice: {hub: official/games/dice}
+      profiles:
+        work:
+          model: m2
+          gateway: {enable: false}
+          messaging: {telegram: {token: {env: W}, allowed_users: 1}}
+          home_files: {SOUL.md: You are brief.}
       crons:
         news: {schedule: "0 7 * * 1-5", prompt: "What is new?", deliver: [telegram, "discord:5"], skills: [wiki],
                script: news.sh, workdir: /data, enabled: false}

@@ -338,7 +338,8 @@ def known(home: Path, port: int, *profiles: str) -> dict[str, Any]:
 def test_jobs_and_skills_are_those_of_the_gateway_that_runs(home: Path, serve: Callable[..., Web]) -> None:
     paths = {"/api/jobs?include_disabled=true": (200, JOBS), "/v1/skills": (200, LISTED)}
     web = serve(paths | {f"/p/work{path}": answer for path, answer in paths.items()})
-    one = {"jobs": [{"id": "f8c9ee966f96", "name": "news", "next_run_at": "soon"}], "skills": ["dice", ""]}
+    jobs = [{"id": "f8c9ee966f96", "name": "news", "next_run_at": "soon"}]
+    one = {"jobs": jobs, "jobs_error": "", "skills": ["dice", ""], "skills_error": ""}
     assert known(home, web.port, "default", "work") == {"default": one, "work": one}
     assert {key for _, key in web.asked} == {f"Bearer {API}"}
 
@@ -353,6 +354,7 @@ def test_jobs_and_skills_are_those_of_the_gateway_that_runs(home: Path, serve: C
     ],
 )
 def test_why_jobs_are_not_known(home: Path, serve: Callable[..., Web], answer: tuple[int, Any], why: str) -> None:
-    web = serve({"/api/jobs?include_disabled=true": answer})
-    assert known(home, web.port, "default") == {"default": {"error": why}}
-    assert "refused" in known(home, 1, "default")["default"]["error"]
+    web = serve({"/api/jobs?include_disabled=true": answer, "/v1/skills": (200, LISTED)})
+    found = known(home, web.port, "default")["default"]
+    assert (found["jobs"], found["jobs_error"], found["skills"]) == (None, why, ["dice", ""])
+    assert "refused" in known(home, 1, "default")["default"]["jobs_error"]

@@ -23,6 +23,8 @@ from proxhermes.verify.scene import Answers, Scene, listeners
 
 LOOKS = {check.id: check.look for check in CHECKS}
 NONCE = "0123456789ab"
+ELSEWHERE = {"hermes.layer", "hermes.profiles"}
+"""Asked in test_layer_check.py and test_profile_checks.py."""
 
 CONFIG = {
     "unprivileged": "1",
@@ -145,6 +147,8 @@ def scene(
     mount = SimpleNamespace(host="/mnt/pve/hdd/hermes", guest="/data", owner="agent", read_only=False)
     agent = SimpleNamespace(
         vmid=118,
+        profile="",
+        option="agents.118.hermes",
         node="gihyeon",
         hostname="hermes",
         onboot=True,
@@ -158,6 +162,7 @@ def scene(
             mcp_tokens={},
             mcp_servers={"lab": McpServer(command="lab")},
             crons={"news": CRON},
+            profiles={},
             skills={"dice": Skill(hub="official/dice"), "release": Skill(git="https://git.lan/x.git", ref="v1")},
             managed=True,
             environment={},
@@ -172,7 +177,7 @@ def scene(
     found: Any = Scene(agent, None, Events(), wants)  # type: ignore[arg-type]  # no door is opened
     found.nonce = NONCE
     found.asked |= {
-        "given": (SOUL,),
+        "given": {"": (SOUL,)},
         "idmap": idmap.DEFAULT,
         "container": ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
         "guest": answers(over(GUEST, guest)),
@@ -182,7 +187,7 @@ def scene(
     return found
 
 
-@pytest.mark.parametrize("check_id", sorted(LOOKS.keys() - {"hermes.layer"}))  # see test_layer_check.py
+@pytest.mark.parametrize("check_id", sorted(LOOKS.keys() - ELSEWHERE))
 def test_all_is_well(check_id: str) -> None:
     finding = LOOKS[check_id](scene())
     assert finding.verdict is Verdict.PASS, finding.evidence
@@ -293,8 +298,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "lab: Connection failed (9ms): refused",
     ),
     ("hermes.crons", {"guest": {"known": None, "known.err": "no python"}}, "no python"),
-    ("hermes.crons", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
-    ("hermes.crons", {"guest": {"known": '{"default": {"jobs": 7}}'}}, "does not have it"),
+    (
+        "hermes.crons",
+        {"guest": {"known": '{"default": {"jobs_error": "HTTP 401", "skills_error": "HTTP 401"}}'}},
+        "HTTP 401",
+    ),
+    ("hermes.crons", {"guest": {"known": '{"default": {"jobs": []}}'}}, "does not have it"),
     ("hermes.crons", {"guest": {"crons": None}}, "does not have it"),
     ("hermes.crons", {"guest": jobs(prompt="Mine")}, "news: not as declared: prompt"),
     ("hermes.crons", {"guest": jobs(state="paused")}, "news: not as declared: enabled"),
@@ -313,9 +322,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "state.db-wal that was deleted",
     ),
     ("hermes.state", {"guest": {"databases": "", "databases.err": "no python"}}, "no python"),
-    ("hermes.skills", {"guest": {"known": '{"default": {"error": "HTTP 401"}}'}}, "HTTP 401"),
+    (
+        "hermes.skills",
+        {"guest": {"known": '{"default": {"jobs_error": "HTTP 401", "skills_error": "HTTP 401"}}'}},
+        "HTTP 401",
+    ),
     ("hermes.skills", {"guest": {"known": '{"default": {"skills": ["release"]}}'}}, "dice: the agent does not list it"),
-    ("hermes.skills", {"guest": {"known": '{"default": {"skills": 7}}'}}, "does not list it"),
+    ("hermes.skills", {"guest": {"known": '{"default": {"skills": []}}'}}, "does not list it"),
     ("hermes.skills", {"guest": {"installed": ""}}, "release: it was not installed"),
     ("hermes.skills", {"guest": {"tree": TREE.replace("release/SKILL", "x")}}, "release: SKILL.md is missing"),
     ("hermes.managed", {"guest": {"managed.err": "managed by NixOS (HERMES_MANAGED=true)."}}, "NixOS"),
@@ -332,7 +345,7 @@ def test_what_is_wrong_fails(check_id: str, seen: dict[str, Any], words: str) ->
 
 def test_every_check_can_fail() -> None:
     # These two only ever warn: they say something of LiteLLM and of a boot to come, not of the agent.
-    elsewhere = {"hermes.litellm-closed", "host.pending", "hermes.layer"}
+    elsewhere = {"hermes.litellm-closed", "host.pending", *ELSEWHERE}
     assert {check_id for check_id, _, _ in BAD} == set(LOOKS) - elsewhere
 
 
@@ -363,6 +376,15 @@ def test_a_skill_from_git_that_the_agent_changed_only_warns() -> None:
     assert LOOKS["hermes.skills"](seen).verdict is Verdict.SKIP
 
 
+def test_skills_are_those_of_the_command_where_the_gateway_fails_at_them() -> None:
+    known = {"known": json.dumps({"default": {"skills": None, "skills_error": "Failed to enumerate skills"}})}
+    seen = {**known, "skills@default": "┃ Name ┃ S ┃\n│ dice │ x │ enabled │\n│ release │ x │ enabled │\n"}
+    assert LOOKS["hermes.skills"](scene(guest=seen)).verdict is Verdict.PASS
+    off = {**seen, "skills@default": seen["skills@default"].replace("dice │ x │ enabled", "dice │ x │ disabled")}
+    assert "dice: the agent does not list it" in LOOKS["hermes.skills"](scene(guest=off)).evidence
+    assert "Failed to enumerate skills" in LOOKS["hermes.skills"](scene(guest=known)).evidence
+
+
 def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
     one = scene()
     assert LOOKS["hermes.crons"](one).evidence == "news: every 120m, next 2026-11-30T07:00:00+00:00"
@@ -377,7 +399,7 @@ def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
     finding = LOOKS["hermes.documents"](seen)
     assert finding.verdict is Verdict.WARN and "changed by the agent" in finding.evidence
     assert finding.hint is not None and "--force-documents" in finding.hint
-    seen.asked["given"] = ()
+    seen.asked["given"] = {"": ()}
     assert LOOKS["hermes.documents"](seen).verdict is Verdict.SKIP
 
 
@@ -393,7 +415,7 @@ def test_a_platform_that_fails_is_one_failing_check() -> None:
     """Hermes 0.22 calls such a gateway degraded."""
     fatal = {"state": "fatal", "error_message": "The token was rejected"}
     seen = scene(guest={"state": json.dumps({"gateway_state": "degraded", "platforms": {"telegram": fatal}})})
-    found = {check_id: look(seen) for check_id, look in LOOKS.items() if check_id != "hermes.layer"}
+    found = {check_id: look(seen) for check_id, look in LOOKS.items() if check_id not in ELSEWHERE}
     assert [check_id for check_id, finding in found.items() if finding.verdict is Verdict.FAIL] == ["hermes.platforms"]
     assert "see hermes.platforms" in found["hermes.gateway"].evidence
 
