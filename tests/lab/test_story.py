@@ -16,7 +16,15 @@ from conftest import Operator, agent, init_pid
 from proxhermes.lab.node.lab import Lab
 
 VMID = 118
-NOT_DECLARED = {"hermes.layer", "hermes.documents", "hermes.mcp", "hermes.skills", "hermes.crons", "hermes.asks"}
+NOT_DECLARED = {
+    "hermes.layer",
+    "hermes.documents",
+    "hermes.mcp",
+    "hermes.skills",
+    "hermes.crons",
+    "hermes.profiles",
+    "hermes.asks",
+}
 """Checks of what the lab's inventory does not ask for."""
 
 
