@@ -11,6 +11,7 @@ the bytes does none of that. Standard library alone.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import json
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 MAGIC = b"SQLite format 3\0"
@@ -49,6 +51,7 @@ KNOWN = {
 KINDS = {"l": "a link", "p": "a pipe", "d": "a directory", "s": "a socket", "c": "a device", "b": "a device"}
 CHECKS = {"quick": "quick_check", "deep": "integrity_check"}
 DAMAGE = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SCRATCH = ".proxhermes-state-"
 NAMES = 20_000
 DATABASES = 100
@@ -61,6 +64,10 @@ class Unchecked(Exception):
     """Why a database was not checked."""
 
 
+class Later(Unchecked):
+    """Why it was not checked this time, and may be with more time and room."""
+
+
 def names(folder: Path) -> Iterator[os.DirEntry[str]]:
     """What is in a directory; nothing if it is a link, or cannot be read."""
     if not folder.is_symlink():
@@ -70,20 +77,19 @@ def names(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def databases(home: Path) -> tuple[list[Path], bool]:
     """Files with a database's name, Hermes' own first; and whether there were too many names to see them all."""
-    profiles = [Path(entry.path) for entry in names(home / "profiles")]
+    profiles = [Path(entry.path) for entry in islice(names(home / "profiles"), NAMES)]
     left = [(base / place, depth) for base in (home, *profiles) for place, depth in PLACES.items()]
     found, seen = [], 0
     while left and seen < NAMES:
-        folder, depth = left.pop()
-        for entry in names(folder):
+        folder, depth = left.pop(0)
+        seen += 1
+        for entry in islice(names(folder), NAMES - seen):
             seen += 1
             if entry.name.endswith(SUFFIXES):
                 found.append(Path(entry.path))
             elif depth > 1 and entry.is_dir(follow_symlinks=False):
                 left.append((Path(entry.path), depth - 1))
-            if seen == NAMES:
-                break
-    return sorted(found, key=lambda path: (path.name not in KNOWN, len(path.parts), path)), seen == NAMES
+    return sorted(found, key=lambda path: (path.name not in KNOWN, len(path.parts), path)), seen >= NAMES
 
 
 def opened(path: str) -> io.FileIO:
@@ -109,7 +115,7 @@ def copy(source: str, target: str, deadline: float) -> None:
             new.write(chunk)
             left -= len(chunk)
             if time.monotonic() > deadline:
-                raise Unchecked("there was no time left for it")
+                raise Later("there was no time left for it")
 
 
 def generation(path: str) -> tuple[object, ...]:
@@ -131,15 +137,16 @@ def generation(path: str) -> tuple[object, ...]:
 
 def snapshot(path: str, scratch: str, deadline: float) -> str:
     """A copy as the database was at one moment."""
-    for attempt in range(TRIES):
-        target = f"{scratch}/{attempt}"
+    for _ in range(TRIES):
         before = generation(path)
         for suffix in ("", "-journal", "-wal"):
-            copy(path + suffix, target + suffix, deadline)
+            copy(path + suffix, f"{scratch}/copy{suffix}", deadline)
         if generation(path) == before:
-            return target
+            return f"{scratch}/copy"
+        for copied in Path(scratch).iterdir():
+            copied.unlink()
         time.sleep(0.2)
-    raise Unchecked(f"it was written to during each of {TRIES} tries")
+    raise Later(f"it was written to during each of {TRIES} tries")
 
 
 def faults(copied: str, how: str, deadline: float) -> str:
@@ -154,7 +161,9 @@ def faults(copied: str, how: str, deadline: float) -> str:
         code = getattr(error, "sqlite_errorcode", 0)
         if code & 0xFF in DAMAGE:
             return str(error)
-        raise Unchecked("there was no time left for it" if time.monotonic() > deadline else str(error)) from None
+        raise (
+            Later("there was no time left for it") if time.monotonic() > deadline else Unchecked(str(error))
+        ) from None
     return "" if rows == ["ok"] else "; ".join(rows)
 
 
@@ -201,16 +210,17 @@ class Look:
         except FileNotFoundError:
             return None  # removed in the meantime
         except Unchecked as error:
-            return entry | {"state": "unchecked", "said": str(error)[:SAID]}
+            return entry | {"state": "later" if isinstance(error, Later) else "unchecked", "said": str(error)[:SAID]}
         except OSError as error:
-            return entry | {"state": "unreadable", "said": error.strerror}
+            return entry | {"state": "unchecked" if error.errno in FULL else "unreadable", "said": error.strerror}
 
     def _seen(self, path: Path, entry: dict[str, object]) -> dict[str, object] | None:
         known = path.name in KNOWN
         files = {path.name: path.lstat()}
         if not stat.S_ISREG(files[path.name].st_mode):
-            kind = stat.filemode(files[path.name].st_mode)[0]
-            return entry | {"state": "special", "said": KINDS.get(kind, "?")} if known else None
+            kind = KINDS.get(stat.filemode(files[path.name].st_mode)[0], "?")
+            state = "unchecked" if kind == "a link" else "special"  # what it leads to may well be a database
+            return entry | {"state": state, "said": f"it is {kind}"} if known else None
         for suffix in BESIDE:
             with suppress(FileNotFoundError):
                 files[path.name + suffix] = os.lstat(f"{path}{suffix}")
@@ -222,7 +232,7 @@ class Look:
             # An empty one is what SQLite leaves that was asked for nothing yet; Hermes' own was asked at its start.
             damaged = known and (header or path.name == "state.db")
             return entry | {"state": "damaged", "said": "it is not an SQLite database"} if damaged else None
-        entry["wal"] = header[18] == 2
+        entry["wal"] = header[18:19] == b"\2"
         self._allow(size)
         said = self._wrong(str(path))
         return entry | {"state": "damaged" if said else "fine", "said": " ".join(said.split())[:SAID]}
@@ -230,7 +240,7 @@ class Look:
     def _allow(self, size: int) -> None:
         disk = os.statvfs(self.home)
         if size > self.left:
-            raise Unchecked("it is larger than what is copied")
+            raise Later("it is larger than what is copied")
         if size + SPARE > disk.f_bavail * disk.f_frsize:
             raise Unchecked("there is no room for a copy of it")
         self.left -= size

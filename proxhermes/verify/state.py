@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from proxhermes.verify.scene import Scene
 
 ID: Final = "hermes.state"
-State = Literal["fine", "damaged", "unchecked", "unreadable", "special"]
-_STATES: Final = ("fine", "damaged", "unchecked", "unreadable", "special")
+State = Literal["fine", "damaged", "later", "unchecked", "unreadable", "special"]
+_STATES: Final = ("fine", "damaged", "later", "unchecked", "unreadable", "special")
 _LONGEST: Final = 200
 _SHOWN: Final = 5
 _RECOVER: Final = "stop the agent and keep a copy of its home; then `hermes sessions repair` in it, or restore a backup"
@@ -144,17 +144,18 @@ def _faults(scene: Scene, seen: Seen) -> Iterator[tuple[str, str]]:
             case "damaged":
                 yield f"{database.name} is damaged: {database.said}", _RECOVER
             case "special":
-                yield f"{database.name} is {database.said} and not a file", _RECOVER
+                yield f"{database.name} is not a file: {database.said}", _RECOVER
             case "unreadable" if not database.others:
                 yield f"{database.name} cannot be read: {database.said}", f"in the guest: ls -la {home}"
 
 
-def _doubts(scene: Scene, seen: Seen) -> Iterator[tuple[str, str]]:
+def _doubts(scene: Scene, seen: Seen) -> Iterator[tuple[str, str | None]]:
     """What was not seen, and what may go wrong."""
     deeper = f"proxhermes verify {scene.agent.vmid} --only {ID} --deep"
     for database in seen.databases:
-        if database.state == "unchecked":
-            yield f"{database.name} ({database.size >> 20} MB) was not checked: {database.said}", deeper
+        if database.state in ("later", "unchecked"):
+            told = f"{database.name} ({database.size >> 20} MB) was not checked: {database.said}"
+            yield told, deeper if database.state == "later" else None
     if seen.more or seen.cut:
         yield f"there are {seen.more or 'too many'} files more than were looked at", "are they the agent's?"
     if upstream.wal_reset_bug(seen.sqlite) and any(database.wal for database in seen.databases):

@@ -82,7 +82,7 @@ def test_what_the_gateway_writes_to_and_nobody_finds_is_named(someone: Operator)
 
 def test_what_is_no_file_and_what_is_too_large_is_named(someone: Operator) -> None:
     guest(someone, f"cd {HOME}; {AS_AGENT} mkfifo projects.db")
-    assert check(someone) == ("fail", "projects.db is a pipe and not a file")
+    assert check(someone) == ("fail", "projects.db is not a file: it is a pipe")
     make = "import sqlite3; c = sqlite3.connect('/opt/data/projects.db'); c.execute('create table t (a)'); c.close()"
     guest(someone, f'cd {HOME}; rm projects.db; {PYTHON} -c "{make}"; truncate -s 1T projects.db')
     verdict, said = check(someone)

@@ -314,7 +314,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "is damaged: Page 3: never used",
     ),
     ("hermes.state", {"guest": databases(others=["state.db-shm 0:0"])}, "state.db-shm 0:0 is not the agent's"),
-    ("hermes.state", {"guest": databases(state="special", said="a pipe")}, "state.db is a pipe"),
+    ("hermes.state", {"guest": databases(state="special", said="it is a pipe")}, "not a file: it is a pipe"),
     ("hermes.state", {"guest": databases(state="unreadable", said="Input/output error")}, "Input/output error"),
     (
         "hermes.state",
@@ -390,7 +390,7 @@ def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
     assert LOOKS["hermes.crons"](one).evidence == "news: every 120m, next 2026-11-30T07:00:00+00:00"
     one.agent.hermes.crons = {}
     assert LOOKS["hermes.crons"](one).verdict is Verdict.SKIP
-    for doubt in ({"state": "unchecked"}, {"more": 9900}, {"cut": True}, {"sqlite": "3.46.1"}):
+    for doubt in ({"state": "later"}, {"state": "unchecked"}, {"more": 9900}, {"cut": True}, {"sqlite": "3.46.1"}):
         assert LOOKS["hermes.state"](scene(guest=databases(**doubt))).verdict is Verdict.WARN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib.util
 import io
@@ -141,6 +142,11 @@ def test_a_truncated_file_is_found(home: Path) -> None:
     assert told(home)["state.db"][0] == "damaged"
 
 
+def test_a_database_that_is_nothing_but_its_first_word_is_found(home: Path) -> None:
+    (home / "state.db").write_bytes(b"SQLite format 3\0")
+    assert told(home)["state.db"][0] == "damaged"
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 8192, b"SQLite format 2"])
 def test_a_state_db_that_is_none_is_found(home: Path, content: bytes) -> None:
     (home / "state.db").write_bytes(content)
@@ -182,7 +188,7 @@ def test_what_is_too_large_is_named_and_not_copied(home: Path) -> None:
     path = make(home / "state.db", "delete")
     os.truncate(path, 1 << 40)
     make(home / "kanban.db")
-    assert told(home) == {"state.db": ("unchecked", "it is larger than what is copied"), "kanban.db": ("fine", "")}
+    assert told(home) == {"state.db": ("later", "it is larger than what is copied"), "kanban.db": ("fine", "")}
     assert told(home, "deep", 0)["state.db"] == ("unchecked", "there is no room for a copy of it")
 
 
@@ -198,10 +204,10 @@ def test_what_is_no_file_is_not_opened(home: Path) -> None:
         os.mkfifo(home / "memory_store.db-wal")
         (home / "cron").symlink_to("elsewhere")
         assert told(home) == {
-            "state.db": ("special", "a link"),
-            "kanban.db": ("special", "a pipe"),
-            "projects.db": ("special", "a directory"),
-            "notepad.db": ("special", "a socket"),
+            "state.db": ("unchecked", "it is a link"),
+            "kanban.db": ("special", "it is a pipe"),
+            "projects.db": ("special", "it is a directory"),
+            "notepad.db": ("special", "it is a socket"),
             "memory_store.db": ("unchecked", "memory_store.db-wal is not a file"),
         }
 
@@ -219,6 +225,10 @@ def test_too_many_names_are_not_all_read(home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(probe, "NAMES", 10)
     for number in range(30):
         (home / f"{number}.txt").touch()
+    assert probe.databases(home) == ([], True)
+    for number in range(30):
+        (home / "profiles" / str(number)).mkdir(parents=True)
+        (home / f"{number}.txt").unlink()
     assert probe.databases(home) == ([], True)
 
 
@@ -345,6 +355,17 @@ def test_what_a_killed_probe_left_is_removed_and_what_another_one_uses_stays(hom
     assert told(home) == {"state.db": ("fine", "")}
     os.close(lock)
     assert (used.exists(), left.exists()) == (True, False)
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    make(home / "state.db")
+    monkeypatch.setattr(probe, "copy", full)
+    entry = probe.Look(home, "quick", 60, 0).at(home / "state.db")
+    assert (entry["state"], entry["said"]) == ("unchecked", "No space left on device")
+    assert [path.name for path in home.iterdir()] == ["state.db"]
 
 
 def test_a_check_that_takes_too_long_is_given_up(home: Path) -> None:
