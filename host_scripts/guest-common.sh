@@ -28,6 +28,9 @@ fact() { printf '%s=%s\n' "$1" "${2%%
 *}"; }
 fact64() { printf '%s:b64=%s\n' "$1" "$(base64 -w 0)"; }
 
+# What the agent's own Hermes reads of the settings in `config.declared`.
+rt_settings() { rt_exec "$python" -I -c "$(cat "$here/config-probe.py")" "$inner_home" <"$here/config.declared"; }
+
 rt_busy() { false; }
 rt_codes() { :; }
 rt_up() { :; }

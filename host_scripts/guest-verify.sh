@@ -62,8 +62,8 @@ known() {
 # shellcheck disable=SC2046 # a word a profile
 [ ! -f profiles ] || known $(cat profiles)
 
-ask base_url 60 rt_exec hermes config get model.base_url
-ask model 60 rt_exec hermes config get model.default
+# The agent's Hermes reads its own file: `hermes config get` would be a process a key, and print secrets.
+[ ! -f config.declared ] || ask config 60 rt_settings
 
 # In a home of its own, so that nothing is changed should it not refuse, with the folders that it does not start without;
 # and by the command itself, for one on the PATH may see to it that the home is the agent's.

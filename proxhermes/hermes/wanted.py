@@ -53,7 +53,7 @@ def gather(agent: Agent) -> Wanted:
     return Wanted(
         environment=environment.environment(agent),
         settings=settings.declared(agent),
-        config_text=_config_text(agent),
+        config_text=config_text(agent),
         files=documents.given(agent),
         seeds=tuple(_seeds(agent)),
         package=package.Files() if agent.profile else package.given(agent),
@@ -67,7 +67,8 @@ def nothing(profile: ProfileAgent) -> Wanted:
     return Wanted(Environment({}, frozenset()), {}, files=documents.parked(profile))
 
 
-def _config_text(agent: Agent) -> str | None:
+def config_text(agent: Agent) -> str | None:
+    """The operator's own config.yaml, if there is one. Raises UsageError where it cannot be read."""
     file = agent.hermes.config_file
     return None if file is None else decoded(file.read(f"{agent.option}.config_file"), file.written)
 

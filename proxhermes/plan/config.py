@@ -63,7 +63,9 @@ def shown(path: Iterable[object]) -> str:
 def values(found: Difference) -> tuple[str | None, str | None]:
     """Both values as text; a secret that others wrote is not shown."""
 
-    before, after = (None if value is ABSENT else _text(value, found.path) for value in (found.before, found.after))
+    before, after = (
+        None if value is ABSENT else value_shown(value, found.path) for value in (found.before, found.after)
+    )
     return before, after
 
 
@@ -78,7 +80,8 @@ def declared(agent: Agent, wanted: Wanted, code: upstream.Code | None) -> Mappin
         raise UsageError(f"{agent.option}.config_file: {place}: {error.what}") from None
 
 
-def _text(value: Any, path: Iterable[object]) -> str:
+def value_shown(value: Any, path: Iterable[object]) -> str:
+    """The value at `path`, for a human; a secret that others wrote is not shown."""
     masked = masks.masked(value, *path)
     written = masked if isinstance(masked, str) else json.dumps(masked, ensure_ascii=False, default=str)
     return "(hidden)" if masked == MASK else written
@@ -145,7 +148,7 @@ def _mended(dropped: Iterable[Duplicate]) -> list[Change]:
 
 
 def _value(each: Duplicate, value: str | None) -> str:
-    return "…" if value is None else _text(value, each.path) or "''"
+    return "…" if value is None else value_shown(value, each.path) or "''"
 
 
 def _twice(each: Duplicate) -> str:

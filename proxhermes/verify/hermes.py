@@ -7,7 +7,7 @@ from typing import Final
 from proxhermes import upstream
 from proxhermes.hermes import messaging, ports
 from proxhermes.plan.model import Layer
-from proxhermes.verify import files, service
+from proxhermes.verify import configuration, files, service
 from proxhermes.verify.model import Check, Finding, failed, hindered, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
@@ -68,22 +68,6 @@ def _platforms(scene: Scene) -> Finding:
     if not all(platform.connected for platform in platforms.values()):
         return failed("; ".join(lines), "is the bot's token right, and does the guest reach the platform?")
     return passed("; ".join(lines)) if lines else skipped("no platform is enabled")
-
-
-def _parsed(scene: Scene) -> Finding:
-    litellm = scene.agent.litellm
-    wanted = {"base_url": litellm.base_url, "model": litellm.model}
-    for name, value in wanted.items():
-        answer = scene.guest.answer(name)
-        found = answer.out.strip().splitlines()[-1].strip() if answer.out.strip() else ""
-        if not answer.ok or found != value:
-            return failed(
-                f"Hermes reads {found or answer.last_words!r} where the inventory says {value!r}",
-                f"proxhermes bootstrap {scene.agent.vmid}",
-            )
-        if "Failed to parse" in answer.err:
-            return failed(f"Hermes cannot parse its config.yaml: {answer.last_words}")
-    return passed(f"Hermes itself reads {litellm.model} at {litellm.base_url}")
 
 
 def _litellm_reached(scene: Scene) -> Finding:
@@ -216,7 +200,7 @@ CHECKS = (
     Check("hermes.gateway", Layer.HERMES, "Is the gateway itself up?", _gateway),
     Check("hermes.version", Layer.HERMES, "Is the gateway that runs the installed version?", _version),
     Check("hermes.platforms", Layer.HERMES, "Is every enabled platform connected?", _platforms),
-    Check("hermes.config", Layer.HERMES, "Does Hermes read the configuration that we wrote?", _parsed),
+    *configuration.CHECKS,
     *files.CHECKS,
     Check("hermes.litellm-reached", Layer.HERMES, "Does the agent reach LiteLLM?", _litellm_reached),
     Check("hermes.litellm-key", Layer.HERMES, "Does LiteLLM accept its key?", _litellm_key),

@@ -25,7 +25,7 @@ from proxhermes.plan import idmap
 from proxhermes.plan.container import refuse_foreign
 from proxhermes.transport.command import Command
 from proxhermes.transport.scripts import script
-from proxhermes.verify import homes, mcp, state
+from proxhermes.verify import configuration, homes, mcp, state
 from proxhermes.verify.probe import Probe, Reply, read
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ class Scene:
         more = {**mcp.bundle(agent), **homes.bundle(agent)}
         bundle |= {name: (content, 0o600) for name, content in more.items()}
         bundle |= state.bundle(self._depth) if self.wants(state.ID) else {}
+        if self.wants(configuration.ID) and (declared := _attempt(lambda: self.declared)) is not None:
+            bundle |= configuration.bundle(declared)
         mounts = [mount.guest for mount in agent.mounts] if self._writes else []
         args = [self.nonce, *mounts]
         with self._events.step("asking the guest"):
@@ -220,6 +222,11 @@ class Scene:
         told = _attempt(lambda: self.probe)
         running = told.gateway.version if told and upstream.parse(told.gateway.version) else None
         return running or (self.installed.version if self.installed else None)
+
+    @_Once
+    def declared(self) -> tuple[configuration.Key, ...]:
+        """The keys that the inventory has for config.yaml."""
+        return configuration.declared(self.agent)
 
     @_Once
     def given(self) -> dict[str, tuple[Given, ...]]:

@@ -144,6 +144,8 @@ def test_what_runs_in_the_agents_place_needs_the_standard_library_alone(path: Pa
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(str(node.module).partition(".")[0])
+    if path.name == "config-probe.py":  # what Hermes itself reads, its own modules have to say
+        found -= {"hermes_cli", "utils"}
     assert found <= sys.stdlib_module_names | {each.stem for each in SCRIPTS.glob("image_*.py")}
 
 

@@ -73,6 +73,11 @@ JOB = {
     "last_status": "ok",
 }
 STATE = {"gateway_state": "running", "platforms": {"telegram": {"state": "connected"}}}
+DECLARED: tuple[Any, ...] = (
+    (("model", "default"), "claude-sonnet"),
+    (("agent", "max_turns"), 60),
+    (("mcp_servers", "a", "headers", "Authorization"), "Bearer ${TOKEN}"),
+)
 GUEST = {
     "engine": "26.1.5|overlay2|2",
     "engine.rc": "0",
@@ -90,10 +95,8 @@ GUEST = {
     "codes": "sha256:1f 0.22.2 50",
     "probe": json.dumps({"gateway": GATEWAY, "litellm": LITELLM}),
     "probe.rc": "0",
-    "base_url": "http://10.1.10.22:4000/v1",
-    "base_url.rc": "0",
-    "model": "claude-sonnet",
-    "model.rc": "0",
+    "config": json.dumps({"line": None, "same": 3, "others": [], "more": 0}),
+    "config.rc": "0",
     "managed.err": "Cannot set configuration values: this Hermes installation is managed by proxhermes "
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
     "managed.rc": "0",
@@ -178,6 +181,7 @@ def scene(
     found.nonce = NONCE
     found.asked |= {
         "given": {"": (SOUL,)},
+        "declared": DECLARED,
         "idmap": idmap.DEFAULT,
         "container": ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
         "guest": answers(over(GUEST, guest)),
@@ -191,6 +195,11 @@ def scene(
 def test_all_is_well(check_id: str) -> None:
     finding = LOOKS[check_id](scene())
     assert finding.verdict is Verdict.PASS, finding.evidence
+
+
+def told(*others: Any, line: int | None = None) -> dict[str, str]:
+    said = {"line": line, "same": len(DECLARED) - len(others), "others": others, "more": 0}
+    return {"config": json.dumps(said)}
 
 
 def jobs(**change: Any) -> dict[str, str]:
@@ -249,8 +258,15 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "Unauthorized",
     ),
     ("hermes.platforms", {"guest": {"state": '{"platforms": ["telegram"]}'}}, "telegram absent"),
-    ("hermes.config", {"guest": {"model": "other"}}, "'other'"),
-    ("hermes.config", {"guest": {"base_url": "", "base_url.rc": "1"}}, "code 1"),
+    ("hermes.config", {"guest": {"config": "{}"}}, "could not be asked"),
+    ("hermes.config", {"guest": {"config": "", "config.err": "No module named utils"}}, "No module named utils"),
+    ("hermes.config", {"guest": {"config.rc": "124"}}, "could not be asked"),
+    ("hermes.config", {"guest": told(line=9)}, "cannot read its config.yaml, line 9, and goes on with other settings"),
+    ("hermes.config", {"guest": told(line=0)}, "cannot read its config.yaml, and goes on"),
+    ("hermes.config", {"guest": told([1, "differs", "250"])}, "agent.max_turns: Hermes reads 250, declared is 60"),
+    ("hermes.config", {"guest": told([0, "absent", ""])}, "model.default: Hermes reads nothing, declared is claude"),
+    ("hermes.config", {"guest": told([2, "differs", ""])}, "Authorization: Hermes reads another value, declared is B"),
+    ("hermes.config", {"guest": told([0, "absent", ""], [1, "absent", ""], [2, "absent", ""])}, "reads nothing"),
     ("hermes.files", {"guest": {"tree": TREE.replace("env=10000 10000", "env=0 0")}}, "belongs to 0:0"),
     ("hermes.files", {"guest": {"tree": TREE.replace("env=10000 10000 600", "env=10000 10000 644")}}, "mode 0644"),
     ("hermes.files", {"guest": {"tree": TREE.replace("cron=10000 10000 750", "cron=10000 10000 755")}}, "mode 0755"),

@@ -1,0 +1,87 @@
+"""Compares what the agent's own Hermes reads of its settings with what was declared. Runs as the agent, in its place.
+
+    python -I -c TEXT HOME <DECLARED
+
+DECLARED: JSON, a list of [PATH, DIGEST, SHOWN] (`proxhermes.verify.configuration`). PATH: keys as `told` makes them;
+DIGEST: of the declared value; SHOWN: whether another value may be told. Prints one JSON object: `line` of a file that
+Hermes cannot read (0: not known), else null; `same`: how many it reads as declared; `others`: [INDEX, HOW, TEXT] of
+some that it does not; `more`: how many others there are.
+
+Hermes is asked in this one process, with an environment that has none of the agent's variables: so no `${NAME}` is
+replaced, and no secret is read. Isolated from its workspace; its code is root's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+MOST, LONGEST = 20, 200
+ABSENT = object()
+
+
+def main() -> None:
+    home, out = sys.argv[1], sys.stdout
+    sys.stdout = sys.stderr
+    declared = json.load(sys.stdin)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "HERMES_MANAGED_DIR") if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept, HERMES_HOME=home)
+    print(json.dumps(compared(declared)), file=out)
+
+
+def compared(declared: list[Any]) -> dict[str, Any]:
+    from hermes_cli import config, managed_scope  # type: ignore[import-not-found]
+    from utils import fast_safe_load  # type: ignore[import-not-found]
+
+    try:
+        with Path(config.get_config_path()).open(encoding="utf-8-sig") as file:
+            raw = fast_safe_load(file)
+    except OSError:
+        raw = {}
+    except Exception as error:  # noqa: BLE001 - as Hermes has it: whatever it is, the file cannot be read
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        return {"line": mark.line + 1 if mark else 0, "same": 0, "others": [], "more": 0}
+    # Hermes moves some keys when it reads them (`max_turns`), and lets an administrator's file win.
+    read, managed = config.load_config(), managed_scope.load_managed_config()
+    others = []
+    for index, (path, digest, shown) in enumerate(declared):
+        found = at(read, path)
+        if digested(found) != digest:
+            how = "managed" if at(managed, path) is not ABSENT else "own" if digested(at(raw, path)) == digest else ""
+            others.append([index, how or ("absent" if found is ABSENT else "differs"), text(found) if shown else ""])
+    some = sorted(others, key=lambda each: each[1] == "own")[:MOST]
+    return {"line": None, "same": len(declared) - len(others), "others": some, "more": len(others) - len(some)}
+
+
+def at(tree: Any, path: list[Any]) -> Any:
+    for part in path:
+        found = [value for key, value in tree.items() if told(key) == part] if isinstance(tree, dict) else []
+        if not found:
+            return ABSENT
+        tree = found[0]
+    return tree
+
+
+def told(value: Any) -> list[Any]:
+    """The value with its types, as JSON has it."""
+    if isinstance(value, dict):
+        return ["map", sorted(([told(key), told(item)] for key, item in value.items()), key=json.dumps)]
+    if isinstance(value, (list, tuple)):
+        return ["list", [told(item) for item in value]]
+    return [type(value).__name__, str(value)]
+
+
+def digested(value: Any) -> str:
+    return hashlib.sha256(json.dumps(told(value)).encode()).hexdigest()
+
+
+def text(value: Any) -> str:
+    return "" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)[:LONGEST]
+
+
+main()
