@@ -53,11 +53,24 @@ leftovers() { # LABEL-OF-FOLDER PATH-OF-FOLDER
   done
 }
 
+# The copies that Hermes' migration leaves beside a file (0.22: hermes_cli/post_update.py), the oldest 100 of them.
+copies() { # LABEL PATH
+  count=0
+  for each in "$2".bak-[0-9]*T[0-9]*Z*; do
+    [ "$count" -lt 100 ] || return 0
+    if [ -f "$each" ] && [ ! -L "$each" ] && [ "$(stat -c %s "$each")" -le 1048576 ]; then
+      look "$1${each#"$2"}" "$each"
+      count=$((count + 1))
+    fi
+  done
+}
+
 seen=
 while IFS= read -r label; do
   path "$label"
   case $path in /*) ;; *) continue ;; esac # no label of ours, and to a command perhaps an option
   look "$label" "$path"
+  case $label in home:config.yaml | home:.env | home:profiles/*/config.yaml | home:profiles/*/.env) copies "$label" "$path" ;; esac
   case $label in *:) continue ;; esac # one of the agent's folders itself
   folder=${path%/*}
   case "$seen" in *"

@@ -142,6 +142,11 @@ def reader(code: Code | None) -> Reader:
     return release(code.version if code else None).yaml
 
 
+def reader_of(config_version: int) -> Reader:
+    """What the Hermes reads with that wrote a config.yaml of this version."""
+    return next((row for row in reversed(RELEASES) if row.config_version <= config_version), RELEASES[0]).yaml
+
+
 def unknown(version: str) -> bool:
     """Whether a version is newer than all that this table was written for."""
     parsed = parse(version)

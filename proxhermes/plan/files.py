@@ -18,7 +18,7 @@ from proxhermes.hermes.config import dump
 from proxhermes.hermes.config import memory as memory_of
 from proxhermes.hermes.environment import API_KEY, needs_key
 from proxhermes.hermes.files import UnusableFile, decoded
-from proxhermes.plan import config, documents, skills
+from proxhermes.plan import config, documents, migration, skills
 from proxhermes.plan.entries import ABSENT as NOTHING
 from proxhermes.plan.entries import Entry, sha256
 from proxhermes.plan.files_model import FilesPlan, content_of, memory, written
@@ -74,7 +74,8 @@ def plan_files(
     known = {label: hashed for label, hashed in last.items() if not _is_seed(label) and label not in staying}
     given = documents.plan_documents(agent, wanted.files, facts.tree, known, force=force_documents)
     seeds, sown = _seeds(agent, wanted, facts, last)
-    parts = (config_part, variables_part, FilesPlan(given.changes, given.entries, given.notes), seeds)
+    copies = migration.surplus(agent, facts.tree)
+    parts = (config_part, variables_part, FilesPlan(given.changes, given.entries, given.notes), seeds, copies)
     changes = [change for part in parts for change in part.changes]
     entries = [entry for part in parts for entry in part.entries]
     folders, rights = _rights(agent, facts, {entry.path for entry in entries if entry.kind == "file"})

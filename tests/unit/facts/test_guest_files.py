@@ -380,3 +380,23 @@ def test_a_link_in_the_place_of_a_profile_leads_no_further_than_the_agents_right
     (world.home / "profiles" / "work").symlink_to(secret)
     found = world.facts()
     assert found.content("env@work") is None
+
+
+def test_the_copies_of_hermes_own_migration_are_seen(world: World) -> None:
+    stamps = [f"202611{number:02}T193000Z" for number in range(1, 31)]
+    for name in ("config.yaml", ".env"):
+        world.put(name, "a: 1\n")
+        for stamp in stamps:
+            world.put(f"{name}.bak-{stamp}", stamp)
+    for number in range(100):
+        world.put(f"config.yaml.bak-20261201T193000Z.{number}", "x")
+    world.put("config.yaml.bak-mine", "x")
+    world.put("config.yaml.bak-20260101T000000Z", "x" * 1048577)
+    (world.home / "config.yaml.bak-20260102T000000Z").symlink_to("/etc/shadow")
+    found = world.facts("home:config.yaml", "home:.env").tree
+    seen = sorted(label for label in found if ".bak-" in label)
+    assert len([label for label in seen if label.startswith("home:config.yaml.")]) == 100
+    assert [label for label in seen if label.startswith("home:.env.")] == [f"home:.env.bak-{each}" for each in stamps]
+    assert {f"home:config.yaml.bak-{each}" for each in stamps} <= set(seen)
+    assert not {"home:config.yaml.bak-mine", "home:config.yaml.bak-20260102T000000Z"} & set(seen)
+    assert found[f"home:.env.bak-{stamps[0]}"].sha256 == sha256(stamps[0].encode())

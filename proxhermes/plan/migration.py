@@ -1,0 +1,86 @@
+"""What Hermes' own migration made of config.yaml when it started, and the copies that it leaves beside it. Pure.
+
+The image brings a file of an older version up to date at each start, and first copies it and .env to NAME.bak-STAMP
+(0.22: hermes_cli/post_update.py). It rewrites values that equal old defaults, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from proxhermes import upstream
+from proxhermes.hermes import config, labels, layout, settings
+from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.merge import ABSENT, Difference, leaves, lookup, same
+from proxhermes.plan.config import shown, values
+from proxhermes.plan.entries import Entry
+from proxhermes.plan.files_model import FilesPlan
+from proxhermes.plan.hermes_model import change
+
+if TYPE_CHECKING:
+    from proxhermes.facts.tree import Seen
+    from proxhermes.inventory.models import Agent
+
+KEPT: Final = 5
+"""So many copies are kept, the newest ones of each file."""
+_SHOWN: Final = 30
+_COPY: Final = re.compile(r"home:(config\.yaml|\.env)\.bak-([0-9]{8}T[0-9]{6}Z)(?:\.([0-9]{1,3}))?")
+"""A copy by the name that Hermes gives it; one that a user named himself (`config.yaml.bak-mine`) is left alone."""
+
+
+def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str, Seen]) -> tuple[str, ...]:
+    """What is to be told of a migration: a line for itself, and one for each key that it changed.
+
+    before, after: the text of config.yaml before the start and after it; nothing is told of the same version.
+    declared: what the inventory has for it, which is put back. tree: the agent's files after it.
+    """
+    older, newer = _read(before), _read(after)
+    was, now = (found.get(settings.VERSION) for found in (older, newer))
+    if type(was) is not int or type(now) is not int or now <= was:
+        return ()
+    copies = ", ".join(found[-1].removeprefix(labels.HOME) for found in _copies(tree).values())
+    lines = [f"Hermes brought config.yaml up to date, {was} → {now}" + (f"; as it was: {copies}" if copies else "")]
+    found = list(_differences(older, newer))
+    for each in found[:_SHOWN]:
+        old, new = ("–" if text is None else text or "''" for text in values(each))
+        whose = "stays as Hermes has it" if lookup(declared, each.path) is ABSENT else "declared: put back"
+        lines.append(f"{shown(each.path)}: {old} → {new} ({whose})")
+    return (*lines, *([f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []))
+
+
+def surplus(agent: Agent, tree: Mapping[str, Seen]) -> FilesPlan:
+    """The removal of all but the newest copies."""
+    place = layout.of(agent)
+    gone = [label for found in _copies(tree).values() for label in found[:-KEPT]]
+    entries = [Entry(labels.path(place, label), "gone", expected=tree[label].sha256 or "") for label in gone]
+    older = f"older than the newest {KEPT}"
+    return FilesPlan(tuple(change(entry.path, older, None) for entry in entries), tuple(entries))
+
+
+def _copies(tree: Mapping[str, Seen]) -> dict[str, list[str]]:
+    """The labels of the copies of each file, the oldest first."""
+    found: dict[str, list[tuple[str, int, str]]] = {}
+    for label, seen in tree.items():
+        if seen.plain and (copy := _COPY.fullmatch(label)):
+            found.setdefault(copy[1], []).append((copy[2], int(copy[3] or 0), label))
+    return {name: [label for _, _, label in sorted(copies)] for name, copies in sorted(found.items(), reverse=True)}
+
+
+def _read(text: str) -> Mapping[str, Any]:
+    """The settings as the Hermes that the file is of reads them; none for one that cannot be read."""
+    try:
+        version = config.remembered(text).get(settings.VERSION)
+        reader = upstream.reader_of(version if type(version) is int else 0)
+        return config.parse(text, reader=reader)
+    except UnusableFile:
+        return {}
+
+
+def _differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Iterator[Difference]:
+    for path in dict.fromkeys(path for tree in (older, newer) for path, _ in leaves(tree)):
+        before, after = lookup(older, path), lookup(newer, path)
+        filled = before == {} and isinstance(after, Mapping)  # told key by key
+        if path != (settings.VERSION,) and not filled and not same(before, after):
+            yield Difference(path, before, after)

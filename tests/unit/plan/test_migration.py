@@ -1,0 +1,97 @@
+"""What Hermes' own migration changed is told, and the copies that it leaves do not pile up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxhermes.facts.guest import GuestFacts
+from proxhermes.facts.tree import Seen
+from proxhermes.hermes.wanted import gather
+from proxhermes.plan import migration
+from proxhermes.plan.files import plan_files
+
+STAMPS = [f"2026112{number}T193000Z" for number in range(8)]
+
+
+def copies(name: str, stamps: list[str]) -> dict[str, Seen]:
+    return {
+        f"home:{name}.bak-{stamp}": Seen("regular file", 0o600, 10000, 10000, f"{n:064x}")
+        for n, stamp in enumerate(stamps)
+    }
+
+
+# As the official image's migration does it.
+BEFORE = """
+_config_version: 33
+delegation: {max_iterations: 50, max_concurrent_children: 3}
+display: {personality: kawaii, language: en}
+mcp_servers: {wiki: {url: 'http://wiki', disabled: true, headers: {X-Auth: hunter2}}}
+flag: y
+same: 1
+"""
+AFTER = """
+_config_version: 50
+delegation: {max_iterations: 250, max_concurrent_children: 10}
+display: {personality: '', language: en}
+mcp_servers: {wiki: {url: 'http://wiki', enabled: false, headers: {X-Auth: hunter3}}}
+flag: true
+same: 1
+"""
+
+
+def test_what_it_changed_is_told_with_whose_it_is() -> None:
+    tree = copies("config.yaml", STAMPS[:2]) | copies(".env", STAMPS[1:2])
+    as_it_was = "config.yaml.bak-20261121T193000Z, .env.bak-20261121T193000Z"
+    assert migration.told(BEFORE, AFTER, {"delegation": {"max_iterations": 50}}, tree) == (
+        f"Hermes brought config.yaml up to date, 33 → 50; as it was: {as_it_was}",
+        "delegation.max_iterations: 50 → 250 (declared: put back)",
+        "delegation.max_concurrent_children: 3 → 10 (stays as Hermes has it)",
+        "display.personality: kawaii → '' (stays as Hermes has it)",
+        "mcp_servers.wiki.disabled: true → – (stays as Hermes has it)",
+        "mcp_servers.wiki.headers.X-Auth: (hidden) → (hidden) (stays as Hermes has it)",
+        "flag: y → true (stays as Hermes has it)",
+        "mcp_servers.wiki.enabled: – → false (stays as Hermes has it)",
+    )
+
+
+def test_nothing_is_told_of_no_migration() -> None:
+    for before, after in (
+        (AFTER, BEFORE),
+        (BEFORE, BEFORE.replace("same: 1", "same: 2")),
+        ("a: 1", AFTER),
+        ("[", AFTER),
+    ):
+        assert migration.told(before, after, {}, {}) == ()
+
+
+def test_of_very_many_some_are_told() -> None:
+    many = "".join(f"k{number}: 1\n" for number in range(100))
+    lines = migration.told(f"_config_version: 33\n{many}", "_config_version: 50\n", {}, {})
+    assert (len(lines), lines[-1]) == (32, "and 70 more")
+
+
+def test_all_but_the_newest_copies_go(make_agent: Any) -> None:
+    agent = make_agent()
+    tree = copies("config.yaml", [*STAMPS[:6], f"{STAMPS[5]}.2", f"{STAMPS[5]}.10"]) | copies(".env", STAMPS[:5])
+    found = migration.surplus(agent, tree)
+    assert [entry.path for entry in found.entries] == [
+        f"/opt/hermes/data/config.yaml.bak-{each}" for each in STAMPS[:3]
+    ]
+    assert all(entry.kind == "gone" and len(entry.expected) == 64 for entry in found.entries)
+    assert [change.after for change in found.changes] == [None] * 3
+
+
+def test_what_a_user_named_himself_stays(make_agent: Any) -> None:
+    names = ["mine", "2026", "20261121T193000", "20261121T193000Z.x", "20261121T193000Z\n", "20261121T193000Z.1234"]
+    tree = copies("config.yaml", names * 9) | copies("other.yaml", STAMPS)
+    tree |= {"home:config.yaml.bak-20261121T193000Z": Seen("symbolic link", 0o777, 0, 0)}
+    assert migration.surplus(make_agent(), tree).entries == ()
+
+
+def test_it_is_a_part_of_the_plan(make_agent: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LITELLM_API_KEY", "sk-the-key")
+    agent = make_agent()
+    facts = GuestFacts(tree=copies(".env", STAMPS))
+    found = plan_files(agent, gather(agent), facts, context_length=200_000, fresh_key="key")
+    gone = [entry.path for entry in found.entries if entry.kind == "gone"]
+    assert gone == [f"/opt/hermes/data/.env.bak-{each}" for each in STAMPS[:3]]
