@@ -77,7 +77,7 @@ class Row(Operator):
         plain, consented = (f"http://{BRIDGE_ADDRESS}:{port}/mcp" for port in MCP_PORTS[1])
         servers = {
             "lab": {"command": self.runtime.python, "args": [f"{self.runtime.inner_home}/mcp/tools.py"]},
-            "web": {"url": plain, "headers": {"Authorization": "Bearer ${MCP_TOKEN}"}},
+            "remote": {"url": plain, "headers": {"Authorization": "Bearer ${MCP_TOKEN}"}},
             "consented": {"url": consented, "auth": "oauth"},
         }
         hermes = {
@@ -148,7 +148,7 @@ def test_this_version_in_this_runtime(row: Row) -> None:
         row.see("verify", row.verify)
         row.see("message", row.message)
         row.see("MCP stdio", lambda: row.calls("lab"))
-        row.see("MCP HTTP", lambda: row.calls("web"))
+        row.see("MCP HTTP", lambda: row.calls("remote"))
         row.see("managed", row.managed)
         row.see("documents", row.documents)
     if os.environ.get(WRITE):
