@@ -142,7 +142,7 @@ def test_a_killed_bootstrap_converges(inside: Operator, moment: str) -> None:
     bootstrap(inside)
     assert bootstrap(inside) == []
     assert guest(inside, "docker ps -aq | wc -l").strip() == "1"
-    left = "ls -A /opt/hermes /opt/hermes/data | grep -cE 'pending|new$|^[.]proxhermes[.]' || :"
+    left = "ls -A /opt/hermes /opt/hermes/data | grep -cE '^[.]proxhermes-pending|[.]new$|^[.]proxhermes[.]' || :"
     assert guest(inside, left).strip() == "0"
     assert guest(inside, "ls -d /run/proxhermes.run.* 2>/dev/null | wc -l").strip() == "0"
 
