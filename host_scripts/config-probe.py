@@ -21,6 +21,11 @@ from pathlib import Path
 from typing import Any
 
 MOST, LONGEST = 20, 200
+# Without the last four, Hermes would close its folders and give them another owner as it looks (hermes_cli/config.py).
+KEPT = (
+    *("PATH", "HOME", "LANG", "HERMES_MANAGED_DIR"),
+    *("HERMES_HOME_MODE", "HERMES_MANAGED", "HERMES_UID", "HERMES_GID"),
+)
 ABSENT = object()
 
 
@@ -28,7 +33,7 @@ def main() -> None:
     home, out = sys.argv[1], sys.stdout
     sys.stdout = sys.stderr
     declared = json.load(sys.stdin)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "HERMES_MANAGED_DIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(kept, HERMES_HOME=home)
     print(json.dumps(compared(declared)), file=out)

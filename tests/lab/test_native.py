@@ -212,8 +212,10 @@ def test_hermes_is_on_everybodys_path(native: Operator) -> None:
 
 def test_the_agent_has_the_tools_of_the_official_image(native: Operator) -> None:
     tools = 'for name in git rg ffmpeg node ssh; do /opt/hermes/as-agent sh -c "command -v $name" || :; done'
-    assert guest(native, tools).split() == ["/usr/bin/git", "/usr/bin/rg"]
-    assert bootstrap(native, tools="full") == ["package ffmpeg", "package nodejs", "package openssh-client"]
+    node = {"/usr/bin/node"}  # which another story here asks for by itself, and stays
+    assert {*guest(native, tools).split()} - node == {"/usr/bin/git", "/usr/bin/rg"}
+    made = {*bootstrap(native, tools="full")}
+    assert made - {"package nodejs"} == {"package ffmpeg", "package openssh-client"}
     assert len(guest(native, tools).split()) == 5
     bootstrap(native)
 

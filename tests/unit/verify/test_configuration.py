@@ -26,6 +26,7 @@ from pathlib import Path
 import yaml
 from hermes_cli import managed_scope
 def get_config_path():
+    os.chmod(os.environ["HERMES_HOME"], int(os.environ.get("HERMES_HOME_MODE", "0700"), 8))
     return Path(os.environ["HERMES_HOME"]) / "config.yaml"
 def _merge(one, other):
     both = {k: _merge(one[k], v) for k, v in other.items() if isinstance(one.get(k), dict) and isinstance(v, dict)}
@@ -62,6 +63,7 @@ def ask(tmp_path: Path) -> Any:
 
     def run(text: str | None, keys: Any, managed: str = "") -> tuple[Read | None, str]:
         environment = {"PYTHONPATH": str(tmp_path / "code"), "KEY": SECRET, "PATH": "/usr/bin:/bin"}
+        environment["HERMES_HOME_MODE"] = "0750"
         if text is not None:
             (home / "config.yaml").write_text(text)
         if managed:
@@ -70,6 +72,7 @@ def ask(tmp_path: Path) -> Any:
         bundle = {name: content for name, (content, _) in configuration.bundle(keys).items()}
         argv = [sys.executable, "-c", bundle["config-probe.py"].decode(), str(home)]
         done = subprocess.run(argv, input=bundle["config.declared"], env=environment, capture_output=True, check=True)
+        assert home.stat().st_mode & 0o777 == 0o750  # to look changes nothing
         return configuration.parse(done.stdout.decode(), len(keys)), done.stdout.decode()
 
     return run
