@@ -34,9 +34,10 @@ give_up() {
   exit 1
 }
 
-# Every platform has got as far as it will get for now.
+# The gateway has started, and every platform has got as far as it will get for now.
 settled() {
   now=$(told) || return 1
+  case $now in *'"gateway_state":"starting"'* | *'"state":"connecting"'*) return 1 ;; esac
   for platform; do
     case $now in
       *"\"$platform\":{\"state\":\"connected\""*) ;;

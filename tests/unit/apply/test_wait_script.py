@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,23 @@ def test_a_service_that_is_gone_is_not_waited_for(tmp_path: Path, status: str) -
     done = wait(tmp_path, RUNTIME + f"rt_status() {{ echo {status}; }}\nrt_busy() {{ true; }}\n")
     assert done.returncode == 1
     assert len((tmp_path / "polls").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        '{"gateway_state": "starting", "platforms": {}}',
+        '{"gateway_state": "running", "platforms": {"telegram": {"state": "connecting"}}}',
+    ],
+)
+def test_a_gateway_whose_api_answers_is_waited_for_until_it_has_started(tmp_path: Path, early: str) -> None:
+    """Hermes 0.22 answers before its platforms have connected: whoever verifies then would see a fault."""
+    (tmp_path / "late.json").write_text('{"gateway_state": "running", "platforms": {}}')
+    (tmp_path / "early.json").write_text(early)
+    answers = """
+rt_health() { cp early.json gateway_state.json; (sleep 1; mv late.json gateway_state.json) >/dev/null & echo 200; }
+"""
+    done = wait(tmp_path, RUNTIME + answers)
+    assert done.returncode == 0, done.stderr
+    told = next(line for line in done.stdout.splitlines() if line.startswith("file.state:b64="))
+    assert b64decode(told.partition("b64=")[2]) == b'{"gateway_state": "running", "platforms": {}}'
