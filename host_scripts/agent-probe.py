@@ -187,12 +187,14 @@ def question(key: str, port: str, seconds: float, prompt: str) -> dict[str, Any]
     }
 
 
-def known(key: str, port: str, profile: str) -> dict[str, Any]:
+def known(home: str, port: str, profile: str) -> dict[str, Any]:
     """What the gateway has of a profile: its jobs, and the names of the skills that it lists; null and why where not.
 
-    0.22.2 fails at its own skills (gateway/platforms/api_server.py, `include_editorial`).
+    Each has a key of its own. 0.22.2 fails at its own skills (gateway/platforms/api_server.py, `include_editorial`).
     """
-    base = f"http://127.0.0.1:{port}" + ("" if profile == "default" else f"/p/{profile}")
+    below, prefix = ("", "") if profile == "default" else (f"profiles/{profile}", f"/p/{profile}")
+    key = variables(read(Path(home, below, ".env"))).get(GATEWAY_KEY, "")
+    base = f"http://127.0.0.1:{port}{prefix}"
     jobs, jobs_error = listed(base + "/api/jobs?include_disabled=true", key, "jobs")
     skills, skills_error = listed(base + "/v1/skills", key, "data")
     return {
@@ -217,7 +219,7 @@ def main(what: str, home: str, port: str, *more: str) -> int:
     if what == "ask":
         told = question(keys.get(GATEWAY_KEY, ""), port, float(more[0]), more[1])
     elif what == "known":
-        told = {profile: known(keys.get(GATEWAY_KEY, ""), port, profile) for profile in more}
+        told = {profile: known(home, port, profile) for profile in more}
     else:
         told = {"gateway": gateway(port), "litellm": litellm(keys.get(LITELLM_KEY, ""), *more)}
     print(json.dumps(told))

@@ -169,16 +169,20 @@ def _check(agent: Agent, line: _Line) -> None:
     if name in SEEN_VARIABLES and line.place != _PLAIN:
         section = _PLAIN
     if section:
-        raise UsageError(f"agents.{agent.vmid}: {line.place}: {name} is said elsewhere", hint=instead(section))
+        raise UsageError(f"{_whose(agent)}: {line.place}: {name} is said elsewhere", hint=instead(section))
     if name == API_SWITCH and value != MASK and not is_on(value):
-        raise UsageError(f"agents.{agent.vmid}: {line.place}: {name}: {API_STAYS}", hint=WHY_API_STAYS)
+        raise UsageError(f"{_whose(agent)}: {line.place}: {name}: {API_STAYS}", hint=WHY_API_STAYS)
     _survives(agent, line)
+
+
+def _whose(agent: Agent) -> str:
+    return agent.option if agent.profile else f"agents.{agent.vmid}"
 
 
 def _survives(agent: Agent, line: _Line) -> None:
     """Refuse a value of which Hermes would drop a part."""
     if _STRIPPED.search(line.name) and not line.value.isascii():
         raise UsageError(
-            f"agents.{agent.vmid}: {line.place}: {line.name} holds a character that is not ASCII",
+            f"{_whose(agent)}: {line.place}: {line.name} holds a character that is not ASCII",
             hint="Hermes drops such characters from keys and tokens, which go into HTTP headers",
         )

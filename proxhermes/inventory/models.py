@@ -268,6 +268,11 @@ class Agent(Model):
         return ""
 
     @property
+    def served(self) -> bool:
+        """Whether the gateway answers for it."""
+        return True
+
+    @property
     def option(self) -> str:
         """The inventory's key of its `hermes` block, for messages."""
         return f"agents.{self.vmid}.hermes"

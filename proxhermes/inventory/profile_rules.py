@@ -9,6 +9,8 @@ from proxhermes.inventory.tree import Report, Tree
 
 _OF_THE_GATEWAY: Final = ("API_SERVER_", "HERMES_DASHBOARD")
 """Beginnings of variables that open a port (Hermes 0.22: gateway/config.py, PORT_BINDING_PLATFORM_VALUES)."""
+_KEY: Final = "API_SERVER_KEY"
+"""Not one of them: a profile's own, without which the one API has nothing below its name."""
 
 
 def check(agents: Mapping[str, Tree], report: Report) -> None:
@@ -28,7 +30,7 @@ def _no_gateway_of_its_own(name: str, profile: Tree, report: Report) -> None:
     for block in ("environment", "secrets"):
         lines = profile.at(block)
         for variable, tree in lines.children.items() if lines else ():
-            if variable.startswith(_OF_THE_GATEWAY):
+            if variable.startswith(_OF_THE_GATEWAY) and variable != _KEY:
                 report.add(
                     tree.key,
                     f"{variable} opens a port, and a profile has none of its own",

@@ -31,6 +31,10 @@ class ProfileAgent(Agent):
         return self.name
 
     @property
+    def served(self) -> bool:
+        return self.enabled
+
+    @property
     def option(self) -> str:
         return f"agents.{self.vmid}.hermes.profiles.{self.name}"
 

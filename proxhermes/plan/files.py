@@ -96,7 +96,7 @@ def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tup
     lines = dict(wanted.environment.lines)
     existing = env.values(text)
     forget = memory(facts, "env").split()
-    if not agent.profile and needs_key(lines, existing, forget):
+    if agent.served and needs_key(lines, existing, forget):
         lines[API_KEY] = fresh_key
     hidden = wanted.environment.secret | {API_KEY}
     update = env.update(text, lines, forget)

@@ -88,7 +88,15 @@ def plan_hermes(
         force_documents=force_documents,
         code=code,
     )
-    others = plan_profiles(agent, wanted, facts, contexts=contexts, force_documents=force_documents, code=code)
+    others = plan_profiles(
+        agent,
+        wanted,
+        facts,
+        contexts=contexts,
+        fresh_key=fresh_key,
+        force_documents=force_documents,
+        code=code,
+    )
     changes = [*move.changes, *home.changes, *others.changes]
     service = plan_service(agent, facts, move, worst(changes), package, recreate=recreate)
     manifest = entries.bundle((*home.entries, *others.entries))

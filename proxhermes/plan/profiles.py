@@ -16,7 +16,7 @@ from proxhermes.hermes import documents, labels, layout
 from proxhermes.hermes.wanted import nothing
 from proxhermes.inventory import profiles
 from proxhermes.plan import files
-from proxhermes.plan.entries import Entry
+from proxhermes.plan.entries import Entry, sha256
 from proxhermes.plan.hermes_model import change
 from proxhermes.plan.home import HomePlan, plan_home
 from proxhermes.plan.model import Change, Effect
@@ -46,10 +46,12 @@ def plan_profiles(
     facts: GuestFacts,
     *,
     contexts: Mapping[str, int | None],
+    fresh_key: str,
     force_documents: bool,
     code: Code | None,
 ) -> HomePlan:
-    """All of them in one plan. contexts: of each one's model, in tokens, as LiteLLM tells it.
+    """All of them in one plan. contexts: of each one's model, in tokens, as LiteLLM tells it. fresh_key: as in
+    `plan_hermes`; each has another one made of it.
 
     Raises what `plan_home` does, and Refused for a Hermes that keeps them apart no further than by their files.
     """
@@ -68,7 +70,7 @@ def plan_profiles(
             wanted.profiles.get(profile.name) or nothing(profile),
             own,
             context_length=contexts.get(profile.name),
-            fresh_key="",
+            fresh_key=sha256(f"{fresh_key} {profile.name}".encode()),
             force_documents=force_documents,
             code=code,
         )

@@ -49,8 +49,9 @@ def give(operator: Operator, **profiles: Any) -> None:
 
 
 def ask(operator: Operator, prompt: str, profile: str = "") -> str:
-    """What the gateway answers, asked through its one API below the profile's name."""
-    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", guest(operator, f"cat {HOME}/.env"), re.MULTILINE)
+    """What the gateway answers, asked through its one API below the profile's name, with the profile's key."""
+    own = f"{HOME}/profiles/{profile}" if profile else HOME
+    key = re.search(r"^API_SERVER_KEY='?([^'\n]+)", guest(operator, f"cat {own}/.env"), re.MULTILINE)
     assert key
     body = json.dumps({"model": "hermes-agent", "messages": [{"role": "user", "content": prompt}]})
     path = f"/p/{profile}/v1/chat/completions" if profile else "/v1/chat/completions"

@@ -36,7 +36,7 @@ def of(problems: Problems, smallest: str, *lines: str) -> list[tuple[str, str]]:
         ("secrets: {HERMES_UID: {env: X}}", "secrets.HERMES_UID", "written by proxhermes"),
         ("environment: {MY_TOKEN: abc}", "environment.MY_TOKEN", "a secret by its name"),
         ("environment: {API_SERVER_PORT: 8700}", "environment.API_SERVER_PORT", "a profile has none of its own"),
-        ("secrets: {API_SERVER_KEY: {env: K}}", "secrets.API_SERVER_KEY", "a profile has none of its own"),
+        ("secrets: {API_SERVER_CORS: {env: K}}", "secrets.API_SERVER_CORS", "a profile has none of its own"),
         ("settings: {model: {default: other}}", "settings.model.default", "something else than"),
         ("mcp_servers: {a: {url: 'http://x/m', headers: {Authorization: abc}}}", "mcp_servers.a.headers.Authorization",
          "a secret"),

@@ -13,7 +13,7 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.profiles import outward
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import labels, settings
+from proxhermes.hermes import env, labels, settings
 from proxhermes.hermes.layout import Layout
 from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
@@ -103,19 +103,31 @@ def test_each_has_a_home_of_its_own_below_the_agents(make_agent: Any) -> None:
     written = contents(plan(agent(make_agent)))
     assert written[f"{HOME}/SOUL.md"] == b"You are brief.\n"
     assert written[f"{HOME}/workspace/AGENTS.md"] == b"read me\n"
-    env = written[f"{HOME}/.env"].decode()
-    assert "A=b\n" in env and "LITELLM_API_KEY=sk-the-key\n" in env and "HERMES_MANAGED=" in env
-    assert "API_SERVER" not in env  # the agent's gateway has the one port
-    assert (
-        "API_SERVER_KEY" in written["/opt/hermes/data/.env"].decode()
-        and "A=b" not in written["/opt/hermes/data/.env"].decode()
-    )
+    text = written[f"{HOME}/.env"].decode()
+    assert "A=b\n" in text and "LITELLM_API_KEY=sk-the-key\n" in text and "HERMES_MANAGED=" in text
+    assert "API_SERVER_ENABLED" not in text  # the agent's gateway has the one port
+    assert "A=b" not in written[f"{DATA}/.env"].decode()
     assert b"cwd: /opt/data/profiles/work/workspace" in written[f"{HOME}/config.yaml"]
     assert f"{sha256(b'You are brief.' + b'%c' % 10)}  home:SOUL.md" in written[f"{HOME}/.proxhermes/files"].decode()
     modes = {
         row[5].removeprefix(f"{HOME}/"): row[1] for row in rows(plan(agent(make_agent))) if row[5].startswith(HOME)
     }
     assert (modes[".env"], modes["config.yaml"], modes["cron"]) == ("0600", "0640", "0750")
+
+
+def test_each_that_is_served_has_a_key_of_its_own(make_agent: Any) -> None:
+    """By which the agent's API is that of the profile: without one it answers nobody there."""
+    one = make_agent(hermes={"profiles": {"work": {}, "home": {}, "off": {"gateway": {"enable": False}}}})
+    text = {name: contents(plan(one))[f"{DATA}/{name}.env"].decode() for name in ("", *map(below, one.hermes.profiles))}
+    keys = {name: env.values(content).get("API_SERVER_KEY", "") for name, content in text.items()}
+    assert keys.pop(below("off")) == "" and keys[""] == "fresh-key"
+    assert len({*keys.values()}) == 3 and all(len(key) == 64 for name, key in keys.items() if name)
+    own = agent(make_agent, crons={}, skills={}, secrets={"API_SERVER_KEY": {"env": "BOT"}})
+    assert "API_SERVER_KEY=123:bot\n" in contents(plan(own))[f"{HOME}/.env"].decode()
+
+
+def below(name: str) -> str:
+    return f"profiles/{name}/"
 
 
 def test_its_jobs_and_skills_are_its_own(make_agent: Any) -> None:
@@ -173,8 +185,8 @@ def test_one_that_leaves_the_inventory_loses_what_it_was_given_and_keeps_what_it
     found = plan(bare, facts)
     gone = {row[5] for row in rows(found) if row[0] == "gone"}
     assert gone == {f"{HOME}/SOUL.md", f"{HOME}/workspace/AGENTS.md"}
-    env, config = (contents(found)[f"{HOME}/{name}"].decode() for name in (".env", "config.yaml"))
-    assert "TOKEN" not in env and "LITELLM" not in env and "model" not in config
+    text, config = (contents(found)[f"{HOME}/{name}"].decode() for name in (".env", "config.yaml"))
+    assert "TOKEN" not in text and "LITELLM" not in text and "model" not in config
     assert f"{HOME}/gateway.parked" in contents(found)
     again = plan(bare, carried_out(facts, found))
     assert lines(again) == [] and not any(row[5].startswith(HOME) for row in rows(again))

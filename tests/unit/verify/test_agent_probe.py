@@ -342,8 +342,10 @@ def test_jobs_and_skills_are_those_of_the_gateway_that_runs(home: Path, serve: C
     web = serve(paths | {f"/p/work{path}": answer for path, answer in paths.items()})
     jobs = [{"id": "f8c9ee966f96", "name": "news", "next_run_at": "soon"}]
     one = {"jobs": jobs, "jobs_error": "", "skills": ["dice", ""], "skills_error": ""}
+    (home / "profiles" / "work").mkdir(parents=True)
+    (home / "profiles" / "work" / ".env").write_text(f"API_SERVER_KEY={API}-of-work\n")
     assert known(home, web.port, "default", "work") == {"default": one, "work": one}
-    assert {key for _, key in web.asked} == {f"Bearer {API}"}
+    assert [key for _, key in web.asked] == [f"Bearer {API}"] * 2 + [f"Bearer {API}-of-work"] * 2
 
 
 @pytest.mark.parametrize(
