@@ -10,11 +10,10 @@ done
 for service; do s6-svc -d "$service"; done
 if [ "$#" -gt 0 ]; then s6-svwait -D "$@"; fi
 
-# As the container's main program (--no-supervise) it has no service.
+# As the container's main program (--no-supervise) it has no service. Its program file is not for this root to see.
 for process in /proc/[0-9]*; do
-  case $(readlink "$process/exe") in */python*) ;; *) continue ;; esac
   case $(tr '\0' ' ' <"$process/cmdline") in
-    *' gateway run --no-supervise '*)
+    /*/python*' gateway run --no-supervise '*)
       kill -TERM "${process#/proc/}"
       tail --pid="${process#/proc/}" -f /dev/null
       ;;
