@@ -116,7 +116,9 @@ def test_a_wheel_goes_along_under_its_own_name(make_agent: Any, tmp_path: Path) 
     assert lines(found) == [f"./{file.name}[cli]"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", wheel(name="METADATA"), wheel()[:-30]])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", wheel(name="METADATA"), wheel()[:-30]], ids=["empty", "begun", "elsewhere", "short"]
+)
 def test_a_file_that_is_no_wheel_is_told_before_anything_is_changed(make_agent: Any, content: bytes) -> None:
     agent = native(make_agent, package={"wheel": "hermes_agent-0.19.0-py3-none-any.whl"})
     with pytest.raises(UsageError, match="is not a wheel"):
