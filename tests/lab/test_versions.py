@@ -154,7 +154,8 @@ def test_this_version_in_this_runtime(row: Row) -> None:
     if os.environ.get(WRITE):
         write(row.line)
     assert row.faults == []
-    assert row.line in table(DOCS.read_text())
+    # A row that was never written claims nothing.
+    assert [line for line in table(DOCS.read_text()) if line[:2] == row.line[:2]] in ([], [row.line])
 
 
 def assumed() -> list[str]:
@@ -168,7 +169,7 @@ def write(line: tuple[str, ...]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         text = file.read()
         known = {row[:2]: row for row in table(text) if row[:2] in MANY} | {line[:2]: line}
-        rows = [known.get(case, (*case, *("–",) * (len(COLUMNS) - 2))) for case in sorted(MANY)]
+        rows = [known[case] for case in sorted(MANY) if case in known]
         rows += [(version, "every one", *("*assumed*",) * (len(COLUMNS) - 2)) for version in assumed()]
         lines = "".join(f"| {' | '.join(row)} |\n" for row in (COLUMNS, ("---",) * len(COLUMNS), *rows))
         file.seek(0)
