@@ -31,7 +31,7 @@ INSTANCE = "-".join(
 
 LONG = (
     *("test_native", "test_mcp", "test_versions", "test_upgrade", "test_persistence", "test_story", "test_create"),
-    *("test_persistent", "test_bootstrap"),
+    *("test_persistent", "test_package", "test_bootstrap"),
 )
 """The stories that take longest."""
 

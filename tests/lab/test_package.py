@@ -174,7 +174,7 @@ def test_the_login_is_nowhere_but_in_the_operators_environment(someone: Operator
 def test_a_tag_that_moves_is_said_and_is_another_version(someone: Operator, hub: Hub) -> None:
     before = current(someone)
     digest = hub.tag(agents.NEWEST.rebuild, TAG)
-    planned = someone.run("plan")
+    planned = someone.run("plan", code=3)
     assert f"{TAG} of docker.io/{NAME} is {digest[:19]} now, not sha256:" in planned.stdout + planned.stderr
     assert current(someone) == before
     someone.run("up", "--no-verify")
@@ -212,9 +212,10 @@ def test_on_a_python_that_is_downloaded(someone: Operator, hub: Hub, kind: str) 
         "sha256": hashlib.sha256(hub.archive.read_bytes()).hexdigest(),
     }
     package = {"pypi": f"{agents.NEWEST.package}=={agents.NEWEST.release}"}
-    write(someone, hub, package, kind=kind, python_archive=archive, extras=["messaging"])
+    write(someone, hub, package, kind=kind, python_archive=archive, extras=["all", "messaging"])
     someone.run("up", "--no-verify")
-    settled(someone)
+    (again,) = someone.json("up", "--no-verify")["up"]
+    assert again["changes"] == []
     assert (
         guest(someone, "/opt/hermes/current/bin/python -c 'import sys; print(sys.version_info[:2])'").strip()
         == "(3, 14)"
@@ -234,5 +235,4 @@ def test_docker_pulls_with_the_login_too(someone: Operator, hub: Hub) -> None:
     guest(someone, f"docker rmi -f {NAME}:{TAG} 2>/dev/null || true")
     write(someone, hub, None, kind="docker", image=f"{NAME}:{TAG}")
     someone.run("up", "--no-verify")
-    someone.run("verify")
     assert guest(someone, "ls -A /root/.docker 2>/dev/null || true") == ""

@@ -147,7 +147,7 @@ def registry(
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for it, and fail where it does not come."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -182,7 +182,7 @@ class Between:
     def wait(self) -> None:
         """Until the blob that is held back is asked for."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self.waiting, timeout=30)
+            assert self.changed.wait_for(lambda: self.waiting, timeout=180)
 
 
 @contextmanager
