@@ -13,6 +13,8 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
+pytestmark = pytest.mark.soak
+
 VMID = 172
 HOME = "/opt/hermes/data"
 PROOF = {"path": "/data/by-the-clock", "content": "done"}

@@ -22,6 +22,8 @@ from proxhermes.lab.images import agents, standalone
 from proxhermes.lab.images.cache import Cache
 from tests.unit.registry import Between, between, registry, until
 
+pytestmark = pytest.mark.soak
+
 VMID = 181
 NAME = "nousresearch/hermes-agent"
 TAG = agents.NEWEST.version

@@ -14,6 +14,8 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
+pytestmark = pytest.mark.soak
+
 VMID = 174
 HOME = "/opt/hermes/data"
 WORK = f"{HOME}/profiles/work"

@@ -12,6 +12,8 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
+pytestmark = pytest.mark.soak
+
 VMID = 173
 HOME = "/opt/hermes/data"
 REPOSITORY = "/srv/skills.git"

@@ -10,6 +10,8 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.node.lab import Lab
 
+pytestmark = pytest.mark.soak
+
 VMID = 178
 HOME = "/opt/hermes/data"
 AS_AGENT = "setpriv --reuid 10000 --regid 10000 --clear-groups"

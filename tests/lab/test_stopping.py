@@ -20,6 +20,8 @@ from proxhermes.lab.images.agents import NEWEST
 from proxhermes.lab.node.process import wait_until
 from proxhermes.lab.node.service_table import TELEGRAM_PORT
 
+pytestmark = pytest.mark.soak
+
 PUBLISHED = f"docker.io/nousresearch/hermes-agent:{NEWEST.version}"
 STRICT = f"docker.io/nousresearch/hermes-agent:{NEWEST.version}-strict"
 HOME = "/opt/hermes/data"

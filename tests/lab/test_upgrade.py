@@ -25,6 +25,8 @@ JOB: Final = "water-the-plants"
 FACT: Final = "The-harbour-is-called ZANZIBAR."
 READ: Final = """
 import json, sqlite3, sys
+
+pytestmark = pytest.mark.soak
 base = sqlite3.connect(f"file:{sys.argv[1]}/state.db?mode=ro", uri=True)
 rows = lambda text: {str(first): rest for first, *rest in base.execute(text)}
 print(json.dumps({
