@@ -2,10 +2,11 @@
 
     python -I -c TEXT HOME <DECLARED
 
-DECLARED: JSON, a list of [PATH, DIGEST, SHOWN] (`proxhermes.verify.configuration`). PATH: keys as `told` makes them;
-DIGEST: of the declared value; SHOWN: whether another value may be told. Prints one JSON object: `line` of a file that
-Hermes cannot read (0: not known), else null; `same`: how many it reads as declared; `others`: [INDEX, HOW, TEXT] of
-some that it does not; `more`: how many others there are.
+DECLARED: JSON, by the name of a profile (the agent's own: empty) a list of [PATH, DIGEST, SHOWN]; as
+`proxhermes.verify.configuration` has it. PATH: keys as `told` makes them; DIGEST: of the declared value; SHOWN: whether
+another value may be told. Prints JSON, by these names: `line` of a file that Hermes cannot read (0: not known), else
+null; `same`: how many it reads as declared; `others`: [INDEX, HOW, TEXT] of some that it does not; `more`: how many
+others there are.
 
 Hermes is asked in this one process, with an environment that has none of the agent's variables: so no `${NAME}` is
 replaced, and no secret is read. Isolated from its workspace; its code is root's.
@@ -35,8 +36,12 @@ def main() -> None:
     declared = json.load(sys.stdin)
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept, HERMES_HOME=home)
-    print(json.dumps(compared(declared)), file=out)
+    os.environ.update(kept)
+    answers = {}
+    for name, keys in declared.items():
+        os.environ["HERMES_HOME"] = f"{home}/profiles/{name}" if name else home
+        answers[name] = compared(keys)
+    print(json.dumps(answers), file=out)
 
 
 def compared(declared: list[Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class SettingsFiles:
 
     folder: Path
     report: Report
-    _known: dict[str, Tree | None] = field(default_factory=dict)
+    _known: dict[tuple[str, bool], Tree | None] = field(default_factory=dict)
 
     def merged(self, agent: Tree) -> Tree:
         """`agent` with the settings files of its `hermes` and of its profiles merged beneath their `settings`."""
@@ -48,17 +48,17 @@ class SettingsFiles:
     def config(self, agent: Tree) -> Tree | None:
         """The tree of its `hermes.config_file`, if it has one that can be read."""
         file = agent.at("hermes", "config_file")
-        return self._tree(file, "config_file") if file else None
+        return self._tree(file, "config_file", verbatim=True) if file else None
 
-    def _tree(self, item: Tree, option: str) -> Tree | None:
+    def _tree(self, item: Tree, option: str, *, verbatim: bool = False) -> Tree | None:
         if not isinstance(item.value, str) or not item.value:  # no path: told by the model
             return None
         path = self.folder / Path(item.value).expanduser()
-        if str(path) not in self._known:
-            self._known[str(path)] = self._read(LocalPath(item.value, path, option), item)
-        return self._known[str(path)]
+        if (str(path), verbatim) not in self._known:
+            self._known[str(path), verbatim] = self._read(LocalPath(item.value, path, option), item, verbatim)
+        return self._known[str(path), verbatim]
 
-    def _read(self, file: LocalPath, item: Tree) -> Tree | None:
+    def _read(self, file: LocalPath, item: Tree, verbatim: bool) -> Tree | None:
         try:
             text = file.read().decode("utf-8-sig")
         except UsageError as error:
@@ -67,7 +67,7 @@ class SettingsFiles:
         except UnicodeDecodeError:
             self.report.add(item.spot, f"{file.path}: a byte that is not UTF-8", "text in UTF-8")
             return None
-        tree = read(text, self.report, str(file.path))
+        tree = read(text, self.report, str(file.path), verbatim=verbatim)
         if tree is not None and not isinstance(tree.value, dict):
             self.report.add(tree.spot, f"{tree.kind} stands here instead of a block of keys", "keys of config.yaml")
             return None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from proxhermes.inventory import messaging_rules
+from proxhermes.inventory import known_settings, messaging_rules
 from proxhermes.inventory.hermes_rules import names_a_secret
 from proxhermes.inventory.mcp_rules import literal_secrets
 from proxhermes.inventory.problems import render_path
@@ -55,6 +55,8 @@ def check(agents: Mapping[str, Tree], configs: Mapping[str, Tree], report: Repor
                 messaging_rules.check(agent, tree, report)
         for tree, servers in ((settings, False), (config, False), (agent.at("hermes", "mcp_servers"), True)):
             _variables(tree, servers, report) if tree else None
+        for tree in (settings, config):
+            _unlisted(tree, (), report) if tree else None
         if settings is not None and isinstance(settings.value, dict):
             _one_word(agent, settings, report)
             _names_of_plugins(agent, settings, report)
@@ -182,6 +184,18 @@ def _variables(tree: Tree, servers: bool, report: Report) -> None:
         if not _NAME.fullmatch(name):
             # What stands there is not repeated: behind `:-` may be a secret.
             report.add(tree.spot, "`${…}` with something that is no variable's name", "`${NAME}`; Hermes knows no more")
+
+
+def _unlisted(tree: Tree, at: Path, report: Report) -> None:
+    """Settings that no Hermes lists, and that are like one that it does: probably mistyped."""
+    for name, child in tree.children.items():
+        path = (*at, name)
+        found = known_settings.unlisted(path)
+        if found is None:
+            _unlisted(child, path, report)
+        elif found.nearest is not None:
+            message = f"Hermes does not list the setting {render_path(path)}, and may not read it"
+            report.warn(child.key, message, f"did you mean `{found.nearest}`?")
 
 
 def _no_literal_secret(tree: Tree, report: Report) -> None:

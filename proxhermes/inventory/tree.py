@@ -10,6 +10,7 @@ from typing import Final
 import yaml
 from ruamel.yaml.error import MarkedYAMLError
 
+from proxhermes.inventory import plain
 from proxhermes.inventory.problems import Problem, render_path
 from proxhermes.inventory.secrets import HOW_TO_REFERENCE, SecretRef
 
@@ -163,10 +164,11 @@ def _is_reference(value: dict[str, Tree]) -> bool:
     return set(value) == {"age", "identity"} or (len(value) == 1 and next(iter(value)) in SecretRef.WAYS)
 
 
-def read(text: str, report: Report, file: str | None = None) -> Tree | None:
+def read(text: str, report: Report, file: str | None = None, *, verbatim: bool = False) -> Tree | None:
     """The tree of a YAML text; None, with the mistake in `report`, if it cannot be read as YAML at all.
 
-    file: the text's own, if it is not the inventory; such a one may be empty.
+    file: the text's own, if it is not the inventory; such a one may be empty. verbatim: Hermes reads it as it is, and
+    nothing in it may be one thing to some versions of Hermes and another to others (`plain`).
     """
     start = Spot(1, 1, (), file=file)
     try:
@@ -190,7 +192,7 @@ def read(text: str, report: Report, file: str | None = None) -> Tree | None:
         if file is None:
             report.add(start, "the file is empty", "an inventory; inventory.example.yaml is one to start from")
         return None if file is None else Tree({}, start, start)
-    return _Builder(report, file).build(node)
+    return _Builder(report, file, verbatim).build(node)
 
 
 _SYNTAX: Final = (
@@ -234,9 +236,10 @@ def syntax(error: yaml.MarkedYAMLError | MarkedYAMLError) -> tuple[str, str]:
 class _Builder:
     """Turns composed nodes into trees. A node with an anchor is built once, where it is written."""
 
-    def __init__(self, report: Report, file: str | None) -> None:
+    def __init__(self, report: Report, file: str | None, verbatim: bool) -> None:
         self._report = report
         self._file = file
+        self._verbatim = verbatim
         self._built: dict[int, Tree] = {}
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
@@ -329,7 +332,17 @@ class _Builder:
             return None
         if node.tag == _TAG + "bool" and node.style is None and node.value not in _BOOLEANS:
             self._report.refuse(self._spot(node, (*path, node.value)), *_boolean_trap(node.value))
+        self._same_to_all(node, self._spot(node, (*path, node.value)))
         return str(node.value)
+
+    def _same_to_all(self, node: yaml.ScalarNode, spot: Spot) -> bool:
+        """Whether a text that Hermes reads itself is one to each version of it; refused if not."""
+        if not self._verbatim or node.tag != plain.STR or node.style is not None:
+            return True
+        newer = plain.ruamel(node.value)
+        if newer != plain.STR:
+            self._report.refuse(spot, *(_boolean_trap if newer == _TAG + "bool" else _number_trap)(node.value))
+        return newer == plain.STR
 
     def _tag(self, spot: Spot) -> None:
         self._report.refuse(
@@ -354,7 +367,7 @@ class _Builder:
             self._report.refuse(spot, *_boolean_trap(raw))
         elif kind in ("int", "float") or (kind == "str" and node.style is None and _NEWER_NUMBER.fullmatch(raw)):
             self._report.refuse(spot, *_number_trap(raw))
-        elif _SECRETS.fullmatch(raw):
+        elif self._same_to_all(node, spot) and _SECRETS.fullmatch(raw):
             self._report.refuse(
                 spot,
                 "this looks like a secret, which is never written here",

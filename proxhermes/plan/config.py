@@ -11,8 +11,9 @@ from proxhermes.errors import UsageError
 from proxhermes.hermes import config, masks, settings, yaml_duplicates
 from proxhermes.hermes.config import NAME
 from proxhermes.hermes.files import UnusableFile, decoded
-from proxhermes.hermes.merge import ABSENT, Difference, same
+from proxhermes.hermes.merge import ABSENT, Difference, leaves, same
 from proxhermes.hermes.yaml_duplicates import Duplicate
+from proxhermes.inventory import known_settings
 from proxhermes.inventory.secrets import MASK
 from proxhermes.plan.files_model import FilesPlan, content_of, memory, written
 from proxhermes.plan.hermes_model import change
@@ -49,6 +50,7 @@ def plan_config(
     ]
     if text:
         notes += _of_a_newer(config.parse(update.text, reader=reader), code)
+    notes += _unlisted(agent, wanted.settings, code.version) if code else []
     if reader == "pyyaml":
         notes += map(_twice, yaml_duplicates.duplicates(update.text, reader))
     entries = (written(agent, _LABEL, update.text.encode(), content),) if changes else ()
@@ -119,6 +121,17 @@ def _of_a_newer(found: Mapping[str, Any], code: upstream.Code | None) -> list[st
         return []
     versions = f"version {version}, of a newer Hermes than {code.version}, which writes {code.newest_config}"
     return [f"{NAME} is of {versions}: what the newer one changed in it stays, and is read as far as it is known"]
+
+
+def _unlisted(agent: Agent, tree: Mapping[str, Any], version: str) -> list[str]:
+    """Settings that another Hermes lists, and this one does not; of others, the inventory's check has told."""
+    found: list[str] = []
+    for path, _ in leaves(tree):
+        words = tuple(map(str, path))
+        if known_settings.unlisted(words, version) and not known_settings.unlisted(words):
+            where = f"{agent.hermes.place(words) or NAME}: {shown(path)}"
+            found.append(f"{where} is not among the settings of Hermes {version}, which may not read it")
+    return found
 
 
 def _last(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:

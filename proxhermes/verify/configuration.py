@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from proxhermes.hermes import config, masks, settings, wanted
 from proxhermes.hermes.merge import Path, leaves
+from proxhermes.inventory import profiles
 from proxhermes.plan.config import shown, value_shown
 from proxhermes.plan.model import Layer
 from proxhermes.transport.scripts import script
@@ -45,7 +46,7 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What Hermes reads. line: of a config.yaml that it cannot read, or 0; more: others that are not told."""
+    """What Hermes reads in one home. line: of a file that it cannot read, or 0; more: others that are not told."""
 
     line: int | None
     same: int
@@ -53,8 +54,15 @@ class Read:
     more: int
 
 
-def declared(agent: Agent) -> tuple[Key, ...]:
-    """Every key that the inventory has for config.yaml, with its value. Raises UsageError and UnusableFile."""
+def declared(agent: Agent) -> dict[str, tuple[Key, ...]]:
+    """Every key that the inventory has for config.yaml, by the profiles' names; the agent's own by an empty one.
+
+    Raises UsageError and UnusableFile.
+    """
+    return {home.profile: _declared(home) for home in (agent, *profiles.of(agent))}
+
+
+def _declared(agent: Agent) -> tuple[Key, ...]:
     text = wanted.config_text(agent)
     tree: Mapping[str, Any] = settings.declared(agent)
     if text is not None:
@@ -63,9 +71,12 @@ def declared(agent: Agent) -> tuple[Key, ...]:
     return tuple((path, value) for path, value in leaves(tree) if value != {} and path != (settings.VERSION,))
 
 
-def bundle(keys: tuple[Key, ...]) -> Bundle:
+def bundle(homes: Mapping[str, tuple[Key, ...]]) -> Bundle:
     """What guest-verify.sh needs for this check. The agent is told no value, but digests to compare with."""
-    told = [[[_told(part) for part in path], digest(value), _may_be_told(path, value)] for path, value in keys]
+    told = {
+        name: [[[_told(part) for part in path], digest(value), _may_be_told(path, value)] for path, value in keys]
+        for name, keys in homes.items()
+    }
     files = {"config-probe.py": script("config-probe.py"), "config.declared": json.dumps(told).encode()}
     return {name: (content, 0o600) for name, content in files.items()}
 
@@ -75,26 +86,28 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(_told(value)).encode()).hexdigest()
 
 
-def parse(text: str, count: int) -> Read | None:
-    """The probe's answer about `count` keys; None for anything that does not have its form."""
+def parse(text: str, homes: Mapping[str, tuple[Key, ...]]) -> dict[str, Read] | None:
+    """The probe's answer, by the profiles' names; None for anything that does not have its form."""
     try:
         told = json.loads(text)
-        found = Read(
-            told["line"],
-            told["same"],
-            tuple(Other(index, how, said) for index, how, said in told["others"]),
-            told["more"],
-        )
+        return {name: _read(told[name], len(keys)) for name, keys in homes.items()}
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _read(told: Any, count: int) -> Read:
+    others = tuple(Other(index, how, said) for index, how, said in told["others"])
+    found = Read(told["line"], told["same"], others, told["more"])
     numbers = (found.same, found.more, *(other.index for other in found.others))
     plain = all(type(number) is int and 0 <= number <= count for number in numbers)
-    whole = plain and (found.line is not None or found.same + len(found.others) + found.more == count)
     known = all(
         other.how in _HOW and isinstance(other.text, str) and len(other.text) <= _LONGEST and other.index < count
         for other in found.others
     )
-    return found if whole and known and (found.line is None or _is_line(found.line)) else None
+    whole = found.line is None or _is_line(found.line)
+    if not (plain and known and whole) or (found.line is None and found.same + len(found.others) + found.more != count):
+        raise ValueError
+    return found
 
 
 def _is_line(value: object) -> bool:
@@ -115,25 +128,36 @@ def _may_be_told(path: Path, value: Any) -> bool:
 
 
 def _config(scene: Scene) -> Finding:
-    keys, answer = scene.declared, scene.guest.answer("config")
-    read = parse(answer.out, len(keys)) if answer.ok else None
+    homes, answer = scene.declared, scene.guest.answer("config")
+    read = parse(answer.out, homes) if answer.ok else None
     if read is None:
         return failed(f"Hermes could not be asked what it reads: {masks.in_text(answer.last_words)}")
-    if read.line is not None:
-        where = f", line {read.line}" if read.line else ""
+    broken = [_named(name, _file(found.line)) for name, found in read.items() if found.line is not None]
+    if broken:
         return failed(
-            f"Hermes cannot read its config.yaml{where}, and goes on with other settings",
+            f"Hermes cannot read {', '.join(broken)}, and goes on with other settings",
             f"repair the file, or move it away; then proxhermes bootstrap {scene.agent.vmid}",
         )
-    wrong = [_other(keys[other.index], other) for other in read.others if other.how in ("absent", "differs")]
+    others = [(name, homes[name][other.index], other) for name, found in read.items() for other in found.others]
+    wrong = [_named(name, _other(key, other)) for name, key, other in others if other.how in ("absent", "differs")]
     if wrong:
-        more = f"; and {len(wrong) + read.more - _SHOWN} more" if len(wrong) + read.more > _SHOWN else ""
+        count = len(wrong) + sum(found.more for found in read.values()) - _SHOWN
+        more = f"; and {count} more" if count > 0 else ""
         return failed("; ".join(wrong[:_SHOWN]) + more, f"proxhermes bootstrap {scene.agent.vmid}")
-    if managed := [shown(keys[other.index][0]) for other in read.others if other.how == "managed"]:
+    if managed := [_named(name, shown(key[0])) for name, key, other in others if other.how == "managed"]:
         return warned(f"an administrator's file in the agent's place says otherwise: {', '.join(managed)}")
-    own = [shown(keys[other.index][0]) for other in read.others]
+    own = [_named(name, shown(key[0])) for name, key, _ in others]
     moved = f"; {', '.join(own)}: Hermes takes it as another key of its own" if own else ""
-    return passed(f"{len(keys)} declared keys read as declared{moved}")
+    return passed(f"{sum(map(len, homes.values()))} declared keys read as declared{moved}")
+
+
+def _named(profile: str, text: str) -> str:
+    """A text with the profile's name before it."""
+    return f"{profile}: {text}" if profile else text
+
+
+def _file(line: int) -> str:
+    return f"{config.NAME}, line {line}" if line else config.NAME
 
 
 def _other(key: Key, other: Other) -> str:

@@ -224,8 +224,8 @@ class Scene:
         return running or (self.installed.version if self.installed else None)
 
     @_Once
-    def declared(self) -> tuple[configuration.Key, ...]:
-        """The keys that the inventory has for config.yaml."""
+    def declared(self) -> dict[str, tuple[configuration.Key, ...]]:
+        """The keys that the inventory has for config.yaml, by the profiles' names; the agent's own by an empty one."""
         return configuration.declared(self.agent)
 
     @_Once

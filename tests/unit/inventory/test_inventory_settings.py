@@ -261,3 +261,79 @@ def test_a_whole_file_is_read_before_it_is_sent(
     (found,) = problems(with_hermes(smallest, "      config_file: config.yaml\n"))
     assert (found.file, found.line) == (f"{tmp_path}/config.yaml", line)
     assert message in found.message
+
+
+# What Hermes makes of it: keys that it does not list, words that its versions read differently.
+
+
+@pytest.mark.parametrize(
+    ("settings", "line", "path", "near"),
+    [
+        ("{agent: {max_turn: 60}}", 0, "agent.max_turn", "agent.max_turns"),
+        (
+            "\n        agent:\n          max_turns: 1\n          verify_on_stops: true",
+            3,
+            "agent.verify_on_stops",
+            "agent.verify_on_stop",
+        ),
+        ("{agnet: {max_turns: 60}}", 0, "agnet", "agent"),
+        ("{gateway: {discord: {reply_to_mode: x}}}", 0, "gateway.discord", "discord"),
+    ],
+)
+def test_a_setting_that_hermes_does_not_list_is_warned_of_with_the_nearest(
+    smallest: str, read: Any, settings: str, line: int, path: str, near: str
+) -> None:
+    (warning,) = read(with_hermes(smallest, f"      settings: {settings}\n")).warnings
+    assert f"Hermes does not list the setting {path}, and may not read it" in warning.message
+    assert warning.allowed == f"did you mean `{near}`?"
+    here = with_hermes(smallest, "      settings").splitlines().index("      settings") + 1
+    assert warning.line == here + line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "{agent: {max_turns: 60}, skills: {disabled: [x]}}",
+        "{mcp_servers: {a: {url: 'http://a', mine: 1}}, providers: {a: {b: 1}}, hooks: {x: 1}}",
+        "{platforms: {irc: {extra: {server: x}}}, display: {platforms: {irc: {streaming: true}}}}",
+        "{mine: {of: my own}, model: {aliases: {a: b}}, terminal: {docker_env: {A: b}}}",
+        "{moa: {presets: {mine: {enabled: true}}}, security: {tirith_path: x}, agent: {stall_guards: 1}}",
+    ],
+)
+def test_a_setting_that_some_hermes_lists_or_leaves_to_the_user_is_none_to_warn_of(
+    smallest: str, read: Any, settings: str
+) -> None:
+    assert read(with_hermes(smallest, f"      settings: {settings}\n")).warnings == ()
+
+
+def test_settings_files_and_whole_files_are_looked_at_too(smallest: str, read: Any, write: Any, tmp_path: Path) -> None:
+    write(base="# c\nagent: {max_turn: 1}\n")
+    (warning,) = read(with_hermes(smallest, "      settings_files: [base.yaml]\n")).warnings
+    assert (warning.file, warning.line) == (str(tmp_path / "base.yaml"), 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a: 1\nb: y\n", 2, "`y` without quotes is the boolean true for some YAML readers"),
+        ("a: [1, N]\n", 1, "`N` without quotes is the boolean false"),
+        ("y: 1\n", 1, "`y` without quotes"),
+        ("a: 20260820_093237_089e44\n", 1, "a number that YAML readers do not agree on"),
+        ("a: {1_0e5: 2}\n", 1, "a number that YAML readers do not agree on"),
+        ("a: 1\nb: 2\na: 3\n", 3, "`a` stands here a second time; the first is in line 1"),
+    ],
+)
+def test_a_whole_file_means_the_same_to_every_hermes(
+    smallest: str, problems: Any, write: Any, text: str, line: int, message: str
+) -> None:
+    write(config=text)
+    (found,) = problems(with_hermes(smallest, "      config_file: config.yaml\n"))
+    assert found.line == line and message in found.message
+
+
+def test_what_is_merged_may_be_written_without_quotes(smallest: str, read: Any, write: Any) -> None:
+    """It is quoted when it is written for Hermes."""
+    write(base="mine: {y: N, b: [y, 20260820_093237_089e44]}\nquoted: 'y'\n")
+    inventory = read(with_hermes(smallest, "      settings_files: [base.yaml]\n"))
+    settings = inventory.agents[118].hermes.settings
+    assert settings["mine"] == {"y": "N", "b": ["y", "20260820_093237_089e44"]}

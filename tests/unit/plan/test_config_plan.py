@@ -188,3 +188,14 @@ def test_a_whole_file_that_the_installed_hermes_cannot_read_is_the_operators_mis
     agent = whole("y: 1\nb: &x 2\ntrue: *x\n")
     with pytest.raises(UsageError, match=r"hermes\.config_file: .*mine\.yaml:3: a key that is there twice"):
         plan(agent, there(None), NEW)
+
+
+def test_a_setting_that_the_installed_hermes_does_not_list_is_noted(make_agent: Any) -> None:
+    agent = make_agent(hermes={"settings": {"security": {"tirith_path": "x"}, "agent": {"max_turn": 1}}})
+    agent.hermes.place_settings({("security", "tirith_path"): "inventory.yaml:9"})
+    assert plan(agent, there(None), OLD).notes == ()
+    said = (
+        "inventory.yaml:9: security.tirith_path is not among the settings of Hermes 0.22.2.post1, which may not read it"
+    )
+    assert plan(agent, there(None), NEW).notes == (said,)
+    assert plan(agent, there(None), None).notes == ()

@@ -95,7 +95,7 @@ GUEST = {
     "codes": "sha256:1f 0.22.2 50",
     "probe": json.dumps({"gateway": GATEWAY, "litellm": LITELLM}),
     "probe.rc": "0",
-    "config": json.dumps({"line": None, "same": 3, "others": [], "more": 0}),
+    "config": json.dumps({"": {"line": None, "same": 3, "others": [], "more": 0}}),
     "config.rc": "0",
     "managed.err": "Cannot set configuration values: this Hermes installation is managed by proxhermes "
     "(agent 118 in its inventory; edit it there, then: proxhermes up 118).",
@@ -181,7 +181,7 @@ def scene(
     found.nonce = NONCE
     found.asked |= {
         "given": {"": (SOUL,)},
-        "declared": DECLARED,
+        "declared": {"": DECLARED},
         "idmap": idmap.DEFAULT,
         "container": ContainerFacts("gihyeon", 118, config=MappingProxyType(over(CONFIG, config)), **known),
         "guest": answers(over(GUEST, guest)),
@@ -199,7 +199,7 @@ def test_all_is_well(check_id: str) -> None:
 
 def told(*others: Any, line: int | None = None) -> dict[str, str]:
     said = {"line": line, "same": len(DECLARED) - len(others), "others": others, "more": 0}
-    return {"config": json.dumps(said)}
+    return {"config": json.dumps({"": said})}
 
 
 def jobs(**change: Any) -> dict[str, str]:
@@ -261,8 +261,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hermes.config", {"guest": {"config": "{}"}}, "could not be asked"),
     ("hermes.config", {"guest": {"config": "", "config.err": "No module named utils"}}, "No module named utils"),
     ("hermes.config", {"guest": {"config.rc": "124"}}, "could not be asked"),
-    ("hermes.config", {"guest": told(line=9)}, "cannot read its config.yaml, line 9, and goes on with other settings"),
-    ("hermes.config", {"guest": told(line=0)}, "cannot read its config.yaml, and goes on"),
+    ("hermes.config", {"guest": told(line=9)}, "cannot read config.yaml, line 9, and goes on with other settings"),
+    ("hermes.config", {"guest": told(line=0)}, "cannot read config.yaml, and goes on"),
     ("hermes.config", {"guest": told([1, "differs", "250"])}, "agent.max_turns: Hermes reads 250, declared is 60"),
     ("hermes.config", {"guest": told([0, "absent", ""])}, "model.default: Hermes reads nothing, declared is claude"),
     ("hermes.config", {"guest": told([2, "differs", ""])}, "Authorization: Hermes reads another value, declared is B"),

@@ -69,19 +69,18 @@ def ask(tmp_path: Path) -> Any:
         if managed:
             (tmp_path / "config.yaml").write_text(managed)
             environment["HERMES_MANAGED_DIR"] = str(tmp_path)
-        bundle = {name: content for name, (content, _) in configuration.bundle(keys).items()}
+        bundle = {name: content for name, (content, _) in configuration.bundle({"": keys}).items()}
         argv = [sys.executable, "-c", bundle["config-probe.py"].decode(), str(home)]
         done = subprocess.run(argv, input=bundle["config.declared"], env=environment, capture_output=True, check=True)
         assert home.stat().st_mode & 0o777 == 0o750  # to look changes nothing
-        return configuration.parse(done.stdout.decode(), len(keys)), done.stdout.decode()
+        return (configuration.parse(done.stdout.decode(), {"": keys}) or {}).get(""), done.stdout.decode()
 
     return run
 
 
 def keys(tree: Any) -> Any:
-    return configuration.declared(
-        SimpleNamespace(hermes=SimpleNamespace(config_file=None), tree=tree)  # type: ignore[arg-type]
-    )
+    home = SimpleNamespace(config_file=None, profiles={})
+    return configuration.declared(SimpleNamespace(hermes=home, tree=tree, profile=""))[""]  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +184,8 @@ def test_of_many_some_are_told_and_none_at_length(ask: Any) -> None:
     ],
 )
 def test_an_answer_of_another_form_is_none(answer: str) -> None:
-    assert configuration.parse(answer, 2) is None
+    homes = {"": keys({"a": 1, "b": 2})}
+    assert configuration.parse(f'{{"": {answer or 0}}}', homes) is configuration.parse(answer, homes) is None
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -201,8 +201,8 @@ def test_the_probe_makes_the_same_digests(value: Any) -> None:
 
 def look(declared: Any, read: Read) -> Finding:
     answers = Answers("")
-    answers._values = {"config.rc": "0", "config": json.dumps({**read_as(read)})}
-    scene: Any = SimpleNamespace(declared=declared, guest=answers, agent=SimpleNamespace(vmid=118))
+    answers._values = {"config.rc": "0", "config": json.dumps({"": read_as(read)})}
+    scene: Any = SimpleNamespace(declared={"": declared}, guest=answers, agent=SimpleNamespace(vmid=118))
     return configuration.CHECKS[0].look(scene)
 
 
@@ -236,6 +236,23 @@ def test_a_managed_key_is_warned_of() -> None:
 def test_a_whole_file_is_compared_key_by_key_but_for_its_version(make_agent: Any, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("_config_version: 12\nchannels: {123: x, 2026-01-01: [1]}\n")
-    found = configuration.declared(make_agent(hermes={"config_file": str(file)}))
+    found = configuration.declared(make_agent(hermes={"config_file": str(file)}))[""]
     assert found[0][0] == ("channels", 123)
-    assert len(found) == 2 and configuration.bundle(found)
+    assert len(found) == 2 and configuration.bundle({"": found})
+
+
+def test_each_profile_is_asked_in_its_own_home(ask: Any, tmp_path: Path) -> None:
+    (profile := tmp_path / "home" / "profiles" / "work").mkdir(parents=True)
+    (profile / "config.yaml").write_text("a: 2\n")
+    (tmp_path / "home" / "config.yaml").write_text("a: 1\n")
+    homes = {"": keys({"a": 1}), "work": keys({"a": 1})}
+    environment = {"PYTHONPATH": str(tmp_path / "code")}
+    bundle = {name: content for name, (content, _) in configuration.bundle(homes).items()}
+    argv = [sys.executable, "-c", bundle["config-probe.py"].decode(), str(tmp_path / "home")]
+    done = subprocess.run(argv, input=bundle["config.declared"], env=environment, capture_output=True, check=True)
+    read = configuration.parse(done.stdout.decode(), homes)
+    assert read == {"": Read(None, 1, (), 0), "work": Read(None, 0, (Other(0, "differs", "2"),), 0)}
+    answers = Answers("")
+    answers._values = {"config.rc": "0", "config": done.stdout.decode()}
+    scene: Any = SimpleNamespace(declared=homes, guest=answers, agent=SimpleNamespace(vmid=118))
+    assert configuration.CHECKS[0].look(scene).evidence == "work: a: Hermes reads 2, declared is 1"
