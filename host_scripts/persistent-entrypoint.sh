@@ -202,13 +202,13 @@ python_environment() {
     fi
     .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv .venv || exit 1
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check --retries 2 --timeout 30 uv
-  ' python_environment "$agent_venv_python")
+  ' python_environment "${agent_venv_python:-python3}")
 }
 
 # Whether all that is wanted was provisioned into this layer. What is wanted no longer stays there.
 provisioned() {
   [ -f "$kept/provisioned" ] || return 1
-  [ "$(cat "$kept/venv" 2>/dev/null || echo python3)" = "$agent_venv_python" ] || return 1
+  [ "$(cat "$kept/venv" 2>/dev/null || echo python3)" = "${agent_venv_python:-python3}" ] || return 1
   there=" $(cat "$kept/provisioned") "
   # shellcheck disable=SC2086 # one word a package
   for package in 1 $agent_packages; do
@@ -229,7 +229,7 @@ provision() {
   say "provisioning, once: $agent_packages, npm, a Python environment, uv"
   if packages >"$kept/log" 2>&1 && surroundings && node_packages >>"$kept/log" 2>&1 && python_environment >>"$kept/log" 2>&1; then
     grep '^proxhermes: ' "$kept/log" >&2
-    echo "$agent_venv_python" >"$kept/venv"
+    echo "${agent_venv_python:-python3}" >"$kept/venv"
     echo "1 $agent_packages" >"$kept/provisioned.new" && mv "$kept/provisioned.new" "$kept/provisioned"
     rm -f "$kept/failed"
     apt clean
