@@ -279,7 +279,9 @@ def wheel(folder: Path) -> Path:
 def test_from_a_wheel_with_packages_of_ones_own(native: Operator) -> None:
     package = {"wheel": str(wheel(native.folder))}
     before = versions(native)
-    changed = bootstrap(native, package=package, extras=["cli"], extra_packages=["jq"], extra_python_packages=["six"])
+    changed = bootstrap(
+        native, package=package, extras=["cli", "messaging"], extra_packages=["jq"], extra_python_packages=["six"]
+    )
     assert {"package", "package jq"} <= set(changed)
     assert len(versions(native)) == 2
     assert set(before) < set(versions(native))
@@ -332,7 +334,7 @@ def source(native: Operator) -> None:
 def test_from_git_a_branch_that_moves_is_another_version(native: Operator) -> None:
     source(native)
     package = {"git": "file:///srv/hermes.git", "ref": "main"}
-    assert bootstrap(native, package=package, extras=["cli"]) == ["package"]
+    assert bootstrap(native, package=package, extras=["cli", "messaging"]) == ["package"]
     first = guest(native, "readlink /opt/hermes/current").strip()
     assert first.startswith("versions/main-")
     commit = "git -c user.name=a -c user.email=a@b commit-tree -p main -m two main^{tree}"
