@@ -11,7 +11,7 @@ from proxhermes.inventory.known_settings import Unlisted, unlisted
 @pytest.mark.parametrize(
     ("path", "versions"),
     [
-        ("security.tirith_path", ["0.19.0", "0.20.1", "0.21.4"]),
+        ("security.tirith_path", ["0.18.0", "0.19.0", "0.20.1", "0.21.4"]),
         ("agent.stall_guards", ["0.20.1", "0.21.4", "0.22.2.post1", "0.23.4", "9.0"]),
         ("agent.max_turns", ["0.18.0", "0.19.0", "0.20.1", "0.21.4", "0.22.2.post1", "0.23.4", "9.0"]),
     ],
