@@ -61,8 +61,10 @@ lab-test: $(READY)
 # The stories that take too long for CI: every version of Hermes in every runtime on each engine, the way from the oldest
 # to the newest and back, code out of images, stopping, profiles, skills, jobs.
 soak: packages
-	@PROXHERMES_WRITE_VERSIONS=1 PROXHERMES_TEST_INSTANCE=soak \
-	  $(RUN)pytest tests/lab/test_versions.py $$(grep -l 'mark.soak' tests/lab/test_*.py) -n $(NODES) --dist loadgroup; code=$$?; \
+	@code=0; PROXHERMES_WRITE_VERSIONS=1 PROXHERMES_TEST_INSTANCE=soak $(RUN)pytest tests/lab/test_versions.py tests/lab/test_upgrade.py \
+	    -n $(NODES) --dist loadgroup || code=$$?; \
+	  PROXHERMES_TEST_INSTANCE=soak $(RUN)pytest tests/lab -m soak --ignore tests/lab/test_versions.py \
+	    --ignore tests/lab/test_upgrade.py -n $(NODES) --dist loadfile --no-loadscope-reorder || code=$$?; \
 	  for dir in /var/lib/proxhermes-lab/soak*; do \
 	    test ! -d "$$dir" || $(RUN)proxhermes lab down --instance "$${dir##*/}" || true; \
 	  done; exit $$code

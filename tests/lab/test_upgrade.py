@@ -19,14 +19,14 @@ from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import BRIDGE_ADDRESS
 from proxhermes.lab.node.service_table import MCP_PORTS, UPSTREAM_PORT
 
+pytestmark = pytest.mark.soak
+
 VMIDS: Final = {"docker": 174, "persistent": 175, "native": 176}
 OLD, NEW = VERSIONS
 JOB: Final = "water-the-plants"
 FACT: Final = "The-harbour-is-called ZANZIBAR."
 READ: Final = """
 import json, sqlite3, sys
-
-pytestmark = pytest.mark.soak
 base = sqlite3.connect(f"file:{sys.argv[1]}/state.db?mode=ro", uri=True)
 rows = lambda text: {str(first): rest for first, *rest in base.execute(text)}
 print(json.dumps({
