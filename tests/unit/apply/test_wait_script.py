@@ -11,7 +11,7 @@ import pytest
 from proxhermes.transport.scripts import script
 
 RUNTIME = """
-again() { echo . >>polls; [ "$(wc -l <polls)" -lt 5 ]; }
+again() { echo . >>polls; [ "$(wc -l <polls)" -lt 10 ]; }
 rt_status() { echo running; }
 rt_starts() { echo 0; }
 rt_words() { echo 'its last words'; }
@@ -20,21 +20,21 @@ rt_health() { if again; then echo 000; else echo 200; fi; }
 
 
 def wait(folder: Path, runtime: str) -> subprocess.CompletedProcess[str]:
-    """Wait for one second at most for a gateway that answers when it is asked for the fifth time, two seconds later."""
+    """Wait for three seconds at most for a gateway that answers when it is asked for the tenth time, later than that."""
     for name in ("guest-wait.sh", "guest-common.sh"):
         (folder / name).write_bytes(script(name))
     (folder / "agent.sh").write_text(f"home={folder}\n")
     (folder / "runtime.sh").write_text(runtime)
     (folder / "gateway_state.json").write_text("{}\n")  # where there is none yet, it is waited for
     return subprocess.run(
-        ["sh", "guest-wait.sh", "1"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "guest-wait.sh", "3"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def test_a_gateway_that_does_not_answer_in_time_is_given_up_with_its_last_words(tmp_path: Path) -> None:
     done = wait(tmp_path, RUNTIME)
     assert done.returncode == 1
-    assert "failed: the gateway did not answer within 1 s" in done.stderr and "its last words" in done.stderr
+    assert "failed: the gateway did not answer within 3 s" in done.stderr and "its last words" in done.stderr
 
 
 def test_what_is_done_before_the_gateway_starts_does_not_count(tmp_path: Path) -> None:
