@@ -20,7 +20,7 @@ rt_health() { if again; then echo 000; else echo 200; fi; }
 
 
 def wait(folder: Path, runtime: str) -> subprocess.CompletedProcess[str]:
-    """Wait for three seconds at most for a gateway that answers when it is asked for the tenth time, later than that."""
+    """Wait for three seconds at most for a gateway that answers when asked for the tenth time, later than that."""
     for name in ("guest-wait.sh", "guest-common.sh"):
         (folder / name).write_bytes(script(name))
     (folder / "agent.sh").write_text(f"home={folder}\n")
