@@ -35,18 +35,8 @@ LONG = (
 )
 """The stories that take longest."""
 
-SOAK = (
-    *("test_cli_contract.py", "test_failures.py", "test_files.py", "test_node.py", "test_runtimes.py"),
-    *("test_secrets.py", "test_settings.py", "test_verify.py"),
-    *("test_native.py::test_from_a_wheel", "test_native.py::test_from_git"),
-    "test_mcp.py::test_a_login_in_another_runtime",
-    *("test_persistent.py::test_in_every_image", "test_persistent.py::test_with", "test_persistent.py::test_a_user"),
-    "test_persistent.py::test_rights",
-    *("test_docker.py::test_capabilities", "test_docker.py::test_arguments", "test_docker.py::test_its_commands"),
-    *("test_docker.py::test_an_image_is_named", "test_docker.py::test_it_is_recreated"),
-    "test_bootstrap.py::test_litellm_being_down",
-)
-"""Stories that `make soak` alone runs until they were seen on the newest Hermes; then they go back to CI."""
+SOAK: tuple[str, ...] = ()
+"""Stories of files that CI runs that `make soak` alone runs."""
 
 WITH_DOCKER = {"template": f"local:vztmpl/{docker.NAME}"}
 """For `agent`: made from a template that has Docker, where its installation is not what the story is about."""
