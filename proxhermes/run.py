@@ -24,6 +24,7 @@ from proxhermes.facts.templates import read_templates
 from proxhermes.hermes.environment import litellm_key
 from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
+from proxhermes.plan import migration
 from proxhermes.plan.container import ContainerPlan, plan_container, refuse_foreign
 from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
@@ -252,7 +253,9 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
         target = replace(target, recreate=False)
         if plan.effect < Effect.RESTART_SERVICE:
             break
-        plan = replace(_look_into(target, doors, events).hermes, notes=())
+        given, plan = plan, replace(_look_into(target, doors, events).hermes, notes=())
+        for line in migration.reported(given.configs, plan.configs):
+            events.note(line)
         if not plan.needed:
             break
         if not chances:

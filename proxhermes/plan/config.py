@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from proxhermes.hermes.wanted import Wanted
     from proxhermes.inventory.models import Agent
 
-_LABEL = "home:config.yaml"
+LABEL = "home:config.yaml"
 
 
 def plan_config(
@@ -53,7 +53,7 @@ def plan_config(
     notes += _unlisted(agent, wanted.settings, code.version) if code else []
     if reader == "pyyaml":
         notes += map(_twice, yaml_duplicates.duplicates(update.text, reader))
-    entries = (written(agent, _LABEL, update.text.encode(), content),) if changes else ()
+    entries = (written(agent, LABEL, update.text.encode(), content),) if changes else ()
     return FilesPlan(tuple(changes), entries, tuple(notes))
 
 
@@ -100,7 +100,7 @@ def _whole(agent: Agent, text: str, content: bytes | None, version: int, reader:
         own = values(update.differences[0])[0] or "none"
         after = f"{name}, with the installed Hermes' {settings.VERSION}, {version}, in place of its own ({own})"
     changed = change(NAME, "another" if content else None, after, Effect.RESTART_SERVICE)
-    return FilesPlan((changed,), (written(agent, _LABEL, update.text.encode(), content),))
+    return FilesPlan((changed,), (written(agent, LABEL, update.text.encode(), content),))
 
 
 def _says(content: bytes, text: str, reader: upstream.Reader) -> bool:

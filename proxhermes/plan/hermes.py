@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
 from proxhermes.plan import entries
 from proxhermes.plan.home import plan_home
+from proxhermes.plan.migration import Texts
 from proxhermes.plan.model import Change, Effect, pending, worst
 from proxhermes.plan.move import Move, plan_move
 from proxhermes.plan.package import plan_package
@@ -33,7 +35,7 @@ class HermesPlan:
     code: which one it is, where that is known.
     move: what a change of the runtime asks for. asked: LiteLLM was asked; a guest without curl cannot.
     healthy: the gateway answered when the facts were read. unmounted: mounts that are plain folders in the container.
-    notes: what the operator should know besides.
+    configs: config.yaml of the agent (named ``) and of its profiles. notes: what the operator should know besides.
     """
 
     changes: tuple[Change, ...] = ()
@@ -45,6 +47,7 @@ class HermesPlan:
     healthy: bool = False
     platforms: tuple[str, ...] = ()
     unmounted: tuple[str, ...] = ()
+    configs: Mapping[str, Texts] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -110,6 +113,7 @@ def plan_hermes(
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
+        configs={**home.configs, **others.configs},
         notes=(*notes, *_version_notes(code), *home.notes, *others.notes, *service.notes),
     )
 

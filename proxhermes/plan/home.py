@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from proxhermes.hermes import skills as asked
-from proxhermes.plan import skills
+from proxhermes.plan import config, migration, skills
 from proxhermes.plan.crons import plan_crons
 from proxhermes.plan.entries import Entry
 from proxhermes.plan.files import plan_files
@@ -25,7 +25,7 @@ class HomePlan:
     """What is to be done. changes: before the gateway starts; later: with Hermes' own command, once it is up.
 
     files: name in the bundle -> content, beside the manifest with the entries. prepare: something is to be fetched
-    before it is known what the files are.
+    before it is known what the files are. configs: config.yaml of each home by its profile's name, ``: the agent's.
     """
 
     changes: tuple[Change, ...] = ()
@@ -33,6 +33,7 @@ class HomePlan:
     entries: tuple[Entry, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     prepare: bool = False
+    configs: Mapping[str, migration.Texts] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -67,5 +68,6 @@ def plan_home(
         files.entries,
         {**asked.bundle(agent, git.meant), **hub.files, **crons.files},
         git.prepare,
+        {"": migration.texts(agent, facts, files.entries, config.declared(agent, wanted, code))},
         (*git.notes, *files.notes, *hub.notes, *crons.notes),
     )

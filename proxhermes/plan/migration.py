@@ -7,19 +7,21 @@ The image brings a file of an older version up to date at each start, and first 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes import upstream
 from proxhermes.hermes import config, labels, layout, settings
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, Difference, leaves, lookup, same
-from proxhermes.plan.config import shown, values
+from proxhermes.plan.config import LABEL, shown, values
 from proxhermes.plan.entries import Entry
 from proxhermes.plan.files_model import FilesPlan
 from proxhermes.plan.hermes_model import change
 
 if TYPE_CHECKING:
+    from proxhermes.facts.guest import GuestFacts
     from proxhermes.facts.tree import Seen
     from proxhermes.inventory.models import Agent
 
@@ -28,6 +30,37 @@ KEPT: Final = 5
 _SHOWN: Final = 30
 _COPY: Final = re.compile(r"home:(config\.yaml|\.env)\.bak-([0-9]{8}T[0-9]{6}Z)(?:\.([0-9]{1,3}))?")
 """A copy by the name that Hermes gives it; one that a user named himself (`config.yaml.bak-mine`) is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """config.yaml of one home: its text as it was found, and as the plan leaves it.
+
+    declared: what the inventory has for it. tree: the files of that home, as they were found.
+    """
+
+    found: str = ""
+    left: str = ""
+    declared: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    tree: Mapping[str, Seen] = field(default_factory=dict, repr=False)
+
+
+def texts(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], declared: Mapping[str, Any]) -> Texts:
+    """The same of an agent, or of a profile with its own facts. entries: what the plan writes there."""
+    path = labels.path(layout.of(agent), LABEL)
+    found = facts.content("config") or b""
+    left = next((entry.content or b"" for entry in entries if entry.path == path), found)
+    return Texts(found.decode("utf-8", "replace"), left.decode("utf-8", "replace"), declared, facts.tree)
+
+
+def reported(before: Mapping[str, Texts], after: Mapping[str, Texts]) -> tuple[str, ...]:
+    """What Hermes made of what it was given. before: by home, as a plan left it; after: as the next look found it."""
+    lines: list[str] = []
+    for home, seen in after.items():
+        given = before.get(home)
+        found = told(given.left, seen.found, seen.declared, seen.tree) if given else ()
+        lines += [f"profile {home}: {line}" if home else line for line in found]
+    return tuple(lines)
 
 
 def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str, Seen]) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ def plan_profiles(
         tuple(change for plan in plans for change in plan.later),
         tuple(entry for plan in plans for entry in plan.entries),
         {name: content for plan in plans for name, content in plan.files.items()},
+        configs={name: texts for plan in plans for name, texts in plan.configs.items()},
         notes=tuple(note for plan in plans for note in plan.notes),
     )
 
@@ -109,5 +110,6 @@ def _named(profile: ProfileAgent, plan: HomePlan) -> HomePlan:
         changes=named(plan.changes),
         later=named(plan.later),
         files={f"{file.removesuffix('.json')}@{name}.json": content for file, content in plan.files.items()},
+        configs={name: plan.configs[""]},
         notes=tuple(f"profile {name}: {note}" for note in plan.notes),
     )

@@ -18,6 +18,7 @@ from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.engine_model import change
 from proxhermes.plan.hermes_model import change as hermes_change
+from proxhermes.plan.migration import Texts
 from proxhermes.plan.model import Effect
 
 MakeAgent = Callable[..., Agent]
@@ -159,6 +160,18 @@ def test_what_hermes_rewrites_each_time_is_told_and_left(
     _bootstrapped(make_agent(), events)
     assert done.count("apply") == run.CHANCES
     assert any("at each start" in text and "max_iterations" in text for text in told)
+
+
+def test_what_hermes_made_of_the_users_own_keys_is_told(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = "_config_version: 33\nmine: 50\n", "_config_version: 50\nmine: 250\n"
+    plans = [
+        run.HermesPlan((RESTART,), configs={"": Texts(found="", left=before)}),
+        run.HermesPlan(configs={"": Texts(found=after, left=after)}),
+    ]
+    _story(monkeypatch, plans)
+    told: list[str] = []
+    _bootstrapped(make_agent(), Events([lambda event: told.append(event.text)]))
+    assert "mine: 50 → 250 (stays as Hermes has it)" in told
 
 
 def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxhermes.facts.guest import GuestFacts
+from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.tree import Seen
 from proxhermes.hermes.wanted import gather
 from proxhermes.plan import migration
+from proxhermes.plan.entries import Entry
 from proxhermes.plan.files import plan_files
 
 STAMPS = [f"2026112{number}T193000Z" for number in range(8)]
@@ -95,3 +96,23 @@ def test_it_is_a_part_of_the_plan(make_agent: Any, monkeypatch: Any) -> None:
     found = plan_files(agent, gather(agent), facts, context_length=200_000, fresh_key="key")
     gone = [entry.path for entry in found.entries if entry.kind == "gone"]
     assert gone == [f"/opt/hermes/data/.env.bak-{each}" for each in STAMPS[:3]]
+
+
+def test_each_home_is_compared_with_what_it_was_given(make_agent: Any) -> None:
+    """What this run itself wrote was not Hermes: not what was found, but what was left, is what it began with."""
+    agent = make_agent()
+    facts = GuestFacts(files={"config": File(10000, 10000, 0o640, "regular file", BEFORE.encode())})
+    given = BEFORE.replace("same: 1", "same: 2")
+    entry = Entry("/opt/hermes/data/config.yaml", "file", content=given.encode())
+    before = migration.texts(agent, facts, (entry,), {})
+    assert (before.found, before.left) == (BEFORE, given)
+    assert migration.texts(agent, facts, (), {}).left == BEFORE
+    after = migration.Texts(found=AFTER.replace("same: 1", "same: 2"), declared={"flag": "y"})
+    homes = {"": after, "work": after, "new": after}
+    lines = migration.reported({"": before, "work": before}, homes)
+    assert not any("same" in line for line in lines)
+    assert [line for line in lines if "flag" in line] == [
+        "flag: y → true (declared: put back)",
+        "profile work: flag: y → true (declared: put back)",
+    ]
+    assert migration.reported({"": after}, {"": after}) == ()
