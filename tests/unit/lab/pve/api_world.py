@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from fake_runtime import FakeRuntime
 
+from proxhermes.lab.pve import files
 from proxhermes.lab.pve.access import Token, User
 from proxhermes.lab.pve.auth import make_ticket
 from proxhermes.lab.pve.identity import ROOT
@@ -214,9 +217,16 @@ class World:
             if seconds:
                 timer.join()
 
-    def released_soon(self) -> None:
-        """Let what is held go on while the next request waits."""
-        threading.Timer(0.05, self.runtime.gate.release).start()
+    def released_once_waited_for(self) -> None:
+        """Let what is held go on as soon as the next request waits for its lock."""
+
+        def sleep(seconds: float) -> None:
+            patch.undo()
+            self.runtime.gate.release()
+            time.sleep(seconds)
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr(files, "time", SimpleNamespace(**{**vars(time), "sleep": sleep}))
 
 
 def guest_cards(stage: str, hwaddr: str, address: str) -> list[dict[str, Any]]:

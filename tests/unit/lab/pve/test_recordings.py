@@ -95,7 +95,7 @@ def _held_at(point: str) -> Callable[[World], None]:
 
 def _released_while_asking(world: World) -> None:
     world.runtime.gate.reached("extract")
-    world.released_soon()
+    world.released_once_waited_for()
 
 
 def _hold(*points: str) -> Callable[[World], None]:
