@@ -28,6 +28,8 @@ class Release:
     profiles: one gateway serves the profiles, each with the variables of its own .env (0.22: agent/secret_scope.py).
     cron_keeps_model: a cron job without a model of its own keeps to the one that it was made under: it is skipped once
     another one is configured, or is done with the older one (0.19: cron/jobs.py, model_snapshot).
+    hidden_servers: names of MCP servers whose tools the agent does not get, for its own toolsets are called so
+    (0.19: toolsets.py, get_toolset).
     """
 
     since: Version
@@ -39,8 +41,48 @@ class Release:
     python: str
     profiles: bool = True
     cron_keeps_model: bool = False
+    hidden_servers: frozenset[str] = frozenset()
 
 
+_TOOLSETS: Final = frozenset(
+    (
+        *(
+            "web",
+            "search",
+            "x_search",
+            "vision",
+            "video",
+            "image_gen",
+            "video_gen",
+            "computer_use",
+            "terminal",
+            "skills",
+        ),
+        *(
+            "browser",
+            "cronjob",
+            "file",
+            "tts",
+            "todo",
+            "memory",
+            "context_engine",
+            "session_search",
+            "project",
+            "clarify",
+        ),
+        *(
+            "code_execution",
+            "delegation",
+            "homeassistant",
+            "kanban",
+            "discord",
+            "discord_admin",
+            "yuanbao",
+            "feishu_doc",
+        ),
+        *("feishu_drive", "spotify", "debugging", "safe", "coding"),
+    )
+)
 RELEASES: Final = (
     Release(
         since=(0, 19),
@@ -52,6 +94,7 @@ RELEASES: Final = (
         python=">=3.11,<3.14",
         profiles=False,
         cron_keeps_model=True,
+        hidden_servers=_TOOLSETS,
     ),
     Release(
         since=(0, 20),
@@ -62,6 +105,7 @@ RELEASES: Final = (
         python=">=3.11,<3.14",
         profiles=False,
         cron_keeps_model=True,
+        hidden_servers=_TOOLSETS,
     ),
     # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
     Release(
@@ -73,6 +117,7 @@ RELEASES: Final = (
         python=">=3.14,<3.15",
         profiles=False,
         cron_keeps_model=True,
+        hidden_servers=_TOOLSETS,
     ),
     # ruamel.yaml in the place of PyYAML (hermes_yaml.py).
     Release(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proxhermes import upstream
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from proxhermes.inventory.models import Agent
 
 LABEL = "home:config.yaml"
+_SERVERS = "mcp_servers"
 
 
 def plan_config(
@@ -37,8 +39,9 @@ def plan_config(
     content = content_of(facts, "config", NAME)
     version, reader = settings.version(agent, code), upstream.reader(code)
     if wanted.config_text is not None:
-        declared(agent, wanted, code)  # refused by its own name, if it has to be
-        return _whole(agent, wanted.config_text, content, version, reader)
+        said = declared(agent, wanted, code)  # refused by its own name, if it has to be
+        whole = _whole(agent, wanted.config_text, content, version, reader)
+        return replace(whole, notes=(*whole.notes, *_hidden(agent, said, code)))
     text = None if content is None else decoded(content, NAME)
     tree = settings.with_context(wanted.settings, context_length)
     defaults = settings.defaults(agent, version if config.is_new(text, reader) else None)
@@ -51,6 +54,7 @@ def plan_config(
     if text:
         notes += _of_a_newer(config.parse(update.text, reader=reader), code)
     notes += _unlisted(agent, wanted.settings, code.version) if code else []
+    notes += _hidden(agent, wanted.settings, code)
     if reader == "pyyaml":
         notes += map(_twice, yaml_duplicates.duplicates(update.text, reader))
     entries = (written(agent, LABEL, update.text.encode(), content),) if changes else ()
@@ -132,6 +136,19 @@ def _unlisted(agent: Agent, tree: Mapping[str, Any], version: str) -> list[str]:
             where = f"{agent.hermes.place(words) or NAME}: {shown(path)}"
             found.append(f"{where} is not among the settings of Hermes {version}, which may not read it")
     return found
+
+
+def _hidden(agent: Agent, tree: Mapping[str, Any], code: upstream.Code | None) -> list[str]:
+    """MCP servers whose tools this Hermes does not give to the agent."""
+    servers = tree.get(_SERVERS)
+    if code is None or not isinstance(servers, Mapping):
+        return []
+    names = sorted(code.release.hidden_servers.intersection(servers))
+    return [
+        f"{agent.hermes.place((_SERVERS, name)) or NAME}: the tools of the MCP server {name!r} are not offered to the "
+        f"agent: Hermes {code.version} has toolsets of its own by that name; give the server another name"
+        for name in names
+    ]
 
 
 def _last(facts: GuestFacts) -> tuple[dict[str, Any] | None, list[str]]:

@@ -84,3 +84,24 @@ def test_the_official_image_has_its_own_code(read: Any) -> None:
     [(path, message, _)] = told(read, "package: {image: a}", "docker")
     assert path == "package"
     assert "unknown key `package`" in message or "no package" in message
+
+
+@pytest.mark.parametrize(
+    ("runtime", "warned"),
+    [
+        ("extras: [cli]", True),
+        ("extras: []", True),
+        ("extras: [cli, messaging]", False),
+        ("extras: [cli], extra_python_packages: [aiohttp==3.14.1]", False),
+        ("extras: [cli], extra_python_packages: [aiohttp-socks]", True),
+        ("extras: [cli], package: {pypi: 'hermes-agent[web,slack]==0.19.0'}", False),
+        ("extras: [cli], package: {pypi: 'hermes-agent[web]==0.19.0'}", True),
+        ("python: auto", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["native", "persistent"])
+def test_an_agent_without_what_serves_its_api_is_warned_of(read: Any, kind: str, runtime: str, warned: bool) -> None:
+    warnings = read(HEAD + f"    runtime: {{type: {kind}, {runtime}}}\n").warnings
+    assert [("aiohttp" in each.message, each.path) for each in warnings] == (
+        [(True, "agents.118.runtime.extras")] if warned else []
+    )

@@ -91,6 +91,18 @@ def test_what_an_older_run_left_without_quotes_is_quoted_before_a_newer_hermes_r
     assert plan(agent, carried_out(facts, found), NEW) == FilesPlan()
 
 
+@pytest.mark.parametrize(("code", "told"), [(OLD, True), (NEW, False), (None, False)])
+def test_a_server_that_an_older_hermes_hides_behind_its_own_toolset_is_told_of(
+    make_agent: Any, tmp_path: Path, code: Code | None, told: bool
+) -> None:
+    servers = {"web": {"command": "npx"}, "wiki": {"command": "npx"}}
+    file = tmp_path / "whole.yaml"
+    file.write_text("mcp_servers: {web: {command: npx}}\n")
+    for agent in (make_agent(hermes={"mcp_servers": servers}), make_agent(hermes={"config_file": str(file)})):
+        notes = [note for note in plan(agent, there(None), code).notes if "toolsets of its own" in note]
+        assert [("'web'" in note, "wiki" in note) for note in notes] == ([(True, False)] if told else [])
+
+
 TWICE = "agent:\n  max_turns: 5  # mine\n  # why not\n  max_turns: 60\nweb: {token: hunter2, token: hunter3}\n"
 
 
