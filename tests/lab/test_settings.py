@@ -164,7 +164,7 @@ def test_a_whole_file_is_put_in_place_as_it_is_and_leaves_again(settled: Operato
     changes(settled)
     tree = config.parse(guest(settled, f"cat {HOME}/config.yaml"))
     assert "extra" not in tree
-    assert tree["_config_version"] == 33
+    assert tree["_config_version"] == 50
     assert changes(settled) == []
 
 
@@ -189,3 +189,46 @@ def test_a_broken_file_stops_the_run_with_its_line_and_stays(settled: Operator) 
     guest(settled, f"cp -p /root/kept {HOME}/config.yaml")
     declare(settled)
     changes(settled)
+
+
+ODD = {"flag": "y", "list": ["1e5", "n", {"at": "20260820_093237_089e44"}], "N": {"hash": "812e934"}}
+
+
+def test_texts_that_look_like_something_else_are_texts_to_the_agent(settled: Operator) -> None:
+    declare(settled, settings={"custom": ODD})
+    changes(settled)
+    assert read_by_hermes(settled)["custom"] == ODD
+    assert changes(settled) == []
+
+
+def test_limits_that_equal_old_defaults_hold_and_what_becomes_of_the_users_own_is_told(settled: Operator) -> None:
+    """Hermes brings a file of an older version up to date when it starts, and raises them."""
+    limits = {"delegation": {"max_iterations": 50}, "display": {"personality": "kawaii"}}
+    declare(settled, settings=limits)
+    changes(settled)
+    assert read_by_hermes(settled)["delegation"]["max_iterations"] == 50
+    older = "s/^_config_version: .*/_config_version: 33/; s/^delegation:/delegation:\\n  max_concurrent_children: 3/"
+    guest(settled, f"sed -i '{older}' {HOME}/config.yaml")
+    declare(settled, settings=limits | {"agent": {"max_turns": 9}})
+    said = settled.run("bootstrap").stderr
+    assert "Hermes brought config.yaml up to date, 33 → 50; as it was: config.yaml.bak-" in said
+    assert "delegation.max_iterations: 50 → 250 (declared: put back)" in said
+    assert "delegation.max_concurrent_children: 3 → 10 (stays as Hermes has it)" in said
+    tree = read_by_hermes(settled)
+    assert (tree["delegation"]["max_iterations"], tree["display"]["personality"]) == (50, "kawaii")
+    assert tree["delegation"]["max_concurrent_children"] == 10
+    assert changes(settled) == []
+
+
+def test_a_key_that_is_there_twice_is_seen_and_mended(settled: Operator) -> None:
+    """This Hermes cannot read such a file, and goes on with the last one that it could."""
+    declare(settled, settings={"agent": {"max_turns": 9}})
+    changes(settled)
+    guest(settled, f"printf 'mine: 1\\nmine: 2\\n' >>{HOME}/config.yaml")
+    line = int(guest(settled, f"wc -l <{HOME}/config.yaml"))
+    (check,) = settled.json("verify", str(VMID), "--only", "hermes.config", code=4)["agents"][0]["checks"]
+    assert check["status"] == "fail" and f"line {line}" in json.dumps(check)
+    assert changes(settled) == ["config.yaml: mine"]
+    settled.run("verify", str(VMID), "--only", "hermes.config")
+    assert read_by_hermes(settled)["mine"] == 2
+    guest(settled, f"sed -i '/^mine:/d' {HOME}/config.yaml")
