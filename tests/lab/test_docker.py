@@ -91,12 +91,12 @@ def test_on_the_hosts_network_the_api_is_its_own_still(docker: Operator) -> None
 
 
 def test_capabilities_and_other_keys_pass_through(docker: Operator) -> None:
-    override = {"cap_add": ["SYS_PTRACE"], "domainname": "lab.lan", "environment": {"MINE": "a $dollar"}}
+    override = {"cap_add": ["SYS_PTRACE"], "dns_search": ["lab.lan"], "environment": {"MINE": "a $dollar"}}
     assert {"compose.yaml: cap_add", "compose.yaml: environment.MINE"} <= set(
         runtime(docker, compose_override=override)
     )
     assert [name.removeprefix("CAP_") for name in inspect(docker, ".HostConfig.CapAdd")] == ["SYS_PTRACE"]
-    assert inspect(docker, ".Config.Domainname") == "lab.lan"
+    assert inspect(docker, ".HostConfig.DnsSearch") == ["lab.lan"]
     assert "MINE=a $dollar" in inspect(docker, ".Config.Env")
 
 
