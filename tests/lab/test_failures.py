@@ -177,7 +177,7 @@ def test_ctrl_c_stops_at_the_next_safe_point_and_says_where(small: Operator) -> 
     told = [next(line for line in run.stderr if f"created CT {VMID}" in line)]
     run.send_signal(signal.SIGINT)
     told += run.stderr
-    assert run.wait(60) == 130
+    assert run.wait(60) == 130, "".join(told)
     assert "! stopping at the next safe point" in "".join(told)
     assert told[-1].startswith("Error: stopped as asked, after “")
     assert "the same command goes on from here" in told[-1]
