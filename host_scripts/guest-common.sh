@@ -45,6 +45,25 @@ begin_anew() {
   rt_start "$1"
 }
 
+# Proxies and certificates of this system, for what is run here: `pct exec` hands over none of them.
+surroundings=/etc/environment
+system_environment() {
+  [ -r "$surroundings" ] || return 0
+  while IFS= read -r line; do
+    name=${line%%=*} value=${line#*=}
+    case ${name#export } in
+      http_proxy | https_proxy | no_proxy | all_proxy | HTTP_PROXY | HTTPS_PROXY | NO_PROXY | ALL_PROXY) ;;
+      PIP_[A-Z]* | SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE | GIT_SSL_CAINFO) ;;
+      *) continue ;;
+    esac
+    case ${name#export } in *[!A-Za-z0-9_]*) continue ;; esac
+    case $value in
+      \"*\" | \'*\') value=${value#?} value=${value%?} ;;
+    esac
+    export "${name#export }=$value"
+  done <"$surroundings"
+}
+
 # place SOURCE TARGET MODE: a file of root's, atomically.
 place() {
   install -m "$3" "$1" "$2.new"

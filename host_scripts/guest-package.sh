@@ -12,7 +12,6 @@
 # shellcheck disable=SC2154 # agent.sh and package.sh assign these names
 
 versions=$project/versions
-surroundings=/etc/environment
 
 # reason WORDS: why it fails, for package_failed.
 reason() { printf '%s\n' "$*" >"$here/reason"; }
@@ -68,20 +67,7 @@ package_surroundings() {
   HOME=/root TMPDIR=$versions/.building.tmp PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1
   GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND='ssh -o BatchMode=yes'
   export HOME TMPDIR PIP_NO_INPUT PIP_DISABLE_PIP_VERSION_CHECK GIT_TERMINAL_PROMPT GIT_SSH_COMMAND
-  [ -r "$surroundings" ] || return 0
-  while IFS= read -r line; do
-    name=${line%%=*} value=${line#*=}
-    case ${name#export } in
-      http_proxy | https_proxy | no_proxy | all_proxy | HTTP_PROXY | HTTPS_PROXY | NO_PROXY | ALL_PROXY) ;;
-      PIP_[A-Z]* | SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE | GIT_SSL_CAINFO) ;;
-      *) continue ;;
-    esac
-    case ${name#export } in *[!A-Za-z0-9_]*) continue ;; esac
-    case $value in
-      \"*\" | \'*\') value=${value#?} value=${value%?} ;;
-    esac
-    export "${name#export }=$value"
-  done <"$surroundings"
+  system_environment
 }
 
 # Leaves nothing of a version that did not get its name.

@@ -144,7 +144,10 @@ compose_facts() {
   elif [ -e "$project/finish" ]; then
     fact service.finish other
   fi
-  fact image.id "$("$engine" image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)"
+  # As JSON, for what an image says of itself might hold lines of its own.
+  "$engine" image inspect --format 'image.id={{.Id}}
+image.architecture={{json .Architecture}}
+image.digests={{json .RepoDigests}}' "$image" 2>/dev/null | head -c 65536 || true
   found=$(rt_inspect 'container.image={{.Image}}
 container.status={{.State.Status}}
 container.stop={{.Config.StopTimeout}}

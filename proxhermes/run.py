@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Final
 from proxhermes.apply.container import apply_container, bring_up, note_version
 from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_prepared, apply_tools
 from proxhermes.apply.host import apply_host
-from proxhermes.errors import ProxhermesError
+from proxhermes.errors import CommandFailed, ConnectError, DeadlineExceeded, ProxhermesError
 from proxhermes.events import Events, Kind
 from proxhermes.facts import preflight
 from proxhermes.facts.container import ContainerFacts, read_container
 from proxhermes.facts.guest import GuestFacts, read_guest
 from proxhermes.facts.host import read_host
+from proxhermes.facts.registry import newer
 from proxhermes.facts.templates import read_templates
 from proxhermes.hermes.environment import litellm_key
+from proxhermes.hermes.image import Unanswered
 from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import migration
@@ -29,6 +31,7 @@ from proxhermes.plan.container import ContainerPlan, plan_container, refuse_fore
 from proxhermes.plan.engine import EnginePlan, plan_engine
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.host import HostPlan, plan_host
+from proxhermes.plan.image import asked, moved
 from proxhermes.plan.model import Change, Effect, pending
 from proxhermes.plan.notes import read as read_notes
 from proxhermes.plan.profiles import looked_at
@@ -152,11 +155,26 @@ def plan_all(
     """What `create` and `bootstrap` would change, with nothing changed. Tells what would be left alone, and notes."""
     target = Target(agent, gather(agent), force_documents, recreate)  # what is missing is told before anything is asked
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
-    inner = _look_into(target, doors, events) if outer.facts.running else plan_inner(target, None)
+    facts, inner = _looked(target, doors, events) if outer.facts.running else (None, plan_inner(target, None))
+    moved = _moved_tag(agent, facts, doors, events) if facts else ()
     changes = (*outer.changes, *inner.changes)
     left_alone = [change for change in changes if change.blocked]
-    show(left_alone, (*outer.notes, *inner.notes), events)
+    show(left_alone, (*outer.notes, *inner.notes, *moved), events)
     return changes
+
+
+def _moved_tag(agent: Agent, facts: GuestFacts, doors: Doors, events: Events) -> tuple[str, ...]:
+    """A note of what the tag of the agent's image means now, where that is another image than the guest has."""
+    name = asked(agent, facts)
+    if name is None:
+        return ()
+    with events.step(f"ask what {name} means now"):
+        try:
+            build = newer(agent, doors.guest(agent.vmid), facts)
+        except (Unanswered, CommandFailed, ConnectError, DeadlineExceeded) as error:  # which says nothing of the agent
+            events.note(f"the registry could not be asked what {name} means now: {error.message}")
+            return ()
+    return (moved(agent, facts, build),) if build else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +202,16 @@ def plan_inner(target: Target, facts: GuestFacts | None) -> InnerPlan:
 
 def _look_into(target: Target, doors: Doors, events: Events) -> InnerPlan:
     """Read the guest in one round trip, and plan."""
+    return _looked(target, doors, events)[1]
+
+
+def _looked(target: Target, doors: Doors, events: Events) -> tuple[GuestFacts, InnerPlan]:
+    """The same, with what was read."""
     agent = target.agent
     with events.step(f"look into CT {agent.vmid}"):
         look = looked_at(agent, target.wanted)
-        return plan_inner(target, read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look))
+        facts = read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look)
+        return facts, plan_inner(target, facts)
 
 
 def bootstrap(

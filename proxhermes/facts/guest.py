@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +20,7 @@ from proxhermes.facts import skills, tree
 from proxhermes.facts.frame import frame
 from proxhermes.facts.skills import Fetched
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import registry
+from proxhermes.hermes import curl, registry
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.skills import SCRIPTS as SKILLS
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SCRIPT: Final = "guest-facts.sh"
 TIMEOUT_S: Final = 120.0
 _PROFILE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ARCHITECTURE: Final = re.compile(r"[a-z0-9_]{1,20}")
+_REPO_DIGEST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}@sha256:[0-9a-f]{64}")
 _BY_PATH: Final = ("mount.", "place.")
 """Facts that have a path in their name."""
 
@@ -100,7 +102,8 @@ class GuestFacts:
 
     tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
     installed there, by the image's id or the version's. skills: those from git, by name.
-    profiles: names of those that were given something.
+    profiles: names of those that were given something. image_digests: by which registries know the image, each as
+    NAME@sha256:…, with the name of where it came from; none for one that was built or loaded there.
     """
 
     os_id: str = ""
@@ -111,6 +114,8 @@ class GuestFacts:
     docker: Docker | None = None
     podman: Docker | None = None
     image_id: str | None = None
+    image_architecture: str = ""
+    image_digests: tuple[str, ...] = ()
     container: DockerContainer | None = None
     compose_hash: str | None = None
     service: Service = field(default_factory=Service)
@@ -178,8 +183,7 @@ def _without_output(error: CommandFailed, message: str, doing: str) -> CommandFa
 
 def curl_header(key: str) -> bytes:
     """A curl configuration with the key's header: in a file, for arguments show in the process list."""
-    quoted = f"Authorization: Bearer {key}".replace("\\", "\\\\").replace('"', '\\"')
-    return f'header = "{quoted}"\n'.encode()
+    return curl.option("header", f"Authorization: Bearer {key}")
 
 
 def parse(output: str) -> GuestFacts:
@@ -205,6 +209,8 @@ def parse(output: str) -> GuestFacts:
         docker=_engine(_below("docker.", text) | {"compose": text.get("compose.version", "")}),
         podman=_engine(_below("podman.", text)),
         image_id=text.get("image.id") or None,
+        image_architecture=next(_texts(text.get("image.architecture"), _ARCHITECTURE), ""),
+        image_digests=tuple(_texts(text.get("image.digests"), _REPO_DIGEST)),
         container=_container(text),
         compose_hash=text.get("compose.hash") or None,
         service=_service(text),
@@ -227,6 +233,17 @@ def parse_state(content: bytes | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
+
+
+def _texts(written: str | None, pattern: re.Pattern[str]) -> Iterator[str]:
+    """A text, or those of a list, in JSON: the ones that are of that form."""
+    try:
+        value = json.loads(written or "[]")
+    except (ValueError, RecursionError):
+        return
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, str) and pattern.fullmatch(each):
+            yield each
 
 
 def _below(prefix: str, text: Mapping[str, str]) -> dict[str, str]:

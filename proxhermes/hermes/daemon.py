@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxhermes.hermes.files import UnusableFile
+from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import Difference, differences, merged
 from proxhermes.inventory.models import Engine
 
@@ -51,6 +51,12 @@ def parse(text: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise UnusableFile(NAME, "this is not a JSON object", 1)
     return settings
+
+
+def plain_registries(content: bytes | None) -> tuple[str, ...]:
+    """The registries that the file names as to be asked without TLS, too, if that is read. Raises UnusableFile."""
+    listed = parse(decoded(content or b"", NAME)).get("insecure-registries")
+    return tuple(each for each in listed if isinstance(each, str)) if isinstance(listed, list) else ()
 
 
 def update(text: str | None, settings: Mapping[str, Any]) -> DaemonUpdate:

@@ -67,7 +67,7 @@ def _resolved(agent: Agent, known: Mapping[str, str], asked: Question) -> tuple[
         return package.answer(asked, known.get(f"{asked.kind}_told")) or recorded, []
     if recorded is None:
         raise Refused(f"{asked.subject} does not answer in CT {agent.vmid}: {error}", hint=_OPTION[asked.kind])
-    return recorded, [f"{asked.subject} does not answer ({error}); the agent stays at {_short(recorded)}"]
+    return recorded, [f"{asked.subject} does not answer ({error}); the agent stays at {short(recorded)}"]
 
 
 def _of_new(wanted: Recipe, known: Mapping[str, str]) -> list[str]:
@@ -75,7 +75,7 @@ def _of_new(wanted: Recipe, known: Mapping[str, str]) -> list[str]:
     notes = []
     before = known.get("package_commit") if _is_of(known, wanted.subject, wanted.ref) else None
     if wanted.ref and before and before != wanted.commit:
-        notes.append(f"{wanted.ref} of {wanted.subject} is {_short(wanted.commit)} now, not {_short(before)}")
+        notes.append(f"{wanted.ref} of {wanted.subject} is {short(wanted.commit)} now, not {short(before)}")
     if wanted.interpreter.url:
         notes.append(f"{_SUBJECT} {wanted.id}: its Python is downloaded from {wanted.interpreter.url}")
     if (wanted.source != "image" or wanted.python_packages) and wanted.files_given.hashes is None:
@@ -88,6 +88,7 @@ def _is_of(known: Mapping[str, str], subject: str, ref: str) -> bool:
     return (known.get("package_subject"), known.get("package_ref")) == (subject, ref)
 
 
-def _short(commit: str) -> str:
+def short(commit: str) -> str:
+    """The beginning of a commit or a digest."""
     digest = commit.startswith("sha256:")
     return commit[: len("sha256:") + 12] if digest else commit[:12]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import WITH_DOCKER, Operator, agent
+
+from proxhermes.lab.images.agents import NEWEST
+from proxhermes.lab.images.cache import Cache
+from tests.unit.registry import registry
 
 VMID = 162
 HOME = "/opt/hermes/data"
@@ -175,3 +184,45 @@ def test_it_is_recreated_on_purpose(docker: Operator) -> None:
     after = inspect(docker, ".Id")
     docker.run("bootstrap")
     assert before != after == inspect(docker, ".Id")
+
+
+def copied(source: str, target: str) -> str:
+    """Copy an image from one registry without TLS to another; its digest."""
+    plain = [f"--{side}-tls-verify=false" for side in ("src", "dest")]
+    words = ["skopeo", "copy", "-q", "--all", "--insecure-policy", *plain, f"docker://{source}", f"docker://{target}"]
+    subprocess.run(words, check=True)
+    words = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}"]
+    return f"sha256:{hashlib.sha256(subprocess.run(words, capture_output=True, check=True).stdout).hexdigest()}"
+
+
+def test_the_plan_says_that_a_tag_moved_and_how_to_get_what_it_means_now(docker: Operator, tmp_path: Path) -> None:
+    image, host = "nousresearch/hermes-agent:moving", docker.lab.slot.host_address
+    with ExitStack() as stack:
+        source = stack.enter_context(registry(tmp_path / "source", storage=Cache().registry))
+        address = stack.enter_context(registry(tmp_path / "own", host=host))
+        copied(f"{source}/nousresearch/hermes-agent:{NEWEST.version}", f"{address}/{image}")
+        engine = {"registry_mirrors": [f"http://{address}", "http://10.1.10.1:5000"]}
+
+        def use(name: str) -> None:
+            docker.write(lambda document: mine(document, engine=engine, runtime={"image": name}))
+
+        use(image)
+        docker.run("bootstrap")
+        said = docker.run("plan")
+        assert f"ask what {image} means now" in said.stderr and "now means" not in said.stderr
+
+        new = copied(f"{source}/nousresearch/hermes-agent:{NEWEST.rebuild}", f"{address}/{image}")
+        said = docker.run("plan")  # ends with 0: it would change nothing
+        assert f"{image} now means {new[:19]}" in said.stderr
+        assert re.search(rf"CT {VMID} has sha256:[0-9a-f]{{12}} \({NEWEST.version}\): it stays", said.stderr)
+        assert f"runtime.image: {image}@{new}" in said.stderr
+
+        use(f"{image}@{new}")
+        docker.run("bootstrap")
+        assert inspect(docker, ".Config.Image") == f"{image}@{new}"
+        assert f"{image}@{new}" in docker.run("verify", "--only", "hermes.service").stderr
+        assert "means now" not in docker.run("plan").stderr
+
+        use(image)
+    said = docker.run("plan", code=3)  # the registry is gone
+    assert f"could not be asked what {image} means now" in said.stderr

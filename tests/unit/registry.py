@@ -84,8 +84,8 @@ class Layout:
         (self.folder / "blobs" / "sha256" / digest).write_bytes(content)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(content)}
 
-    def image(self, architecture: str, layers: Sequence[tuple[str, bytes]]) -> list[str]:
-        """layers: `gzip` or `zstd`, and the tar; returns their digests."""
+    def image(self, architecture: str, layers: Sequence[tuple[str, bytes]], **said: object) -> list[str]:
+        """layers: `gzip` or `zstd`, and the tar; returns their digests. said: keys of its configuration."""
         config = {
             "architecture": architecture,
             "os": "linux",
@@ -93,6 +93,7 @@ class Layout:
                 "type": "layers",
                 "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for _, tar in layers],
             },
+            **said,
         }
         pack = {"gzip": gzip.compress, "zstd": zstd}
         blobs = [self.blob(f"{_OCI}.layer.v1.tar+{how}", pack[how](tar)) for how, tar in layers]

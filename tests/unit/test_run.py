@@ -11,9 +11,11 @@ import pytest
 
 from proxhermes import run, upstream
 from proxhermes.apply.guest import Stale
-from proxhermes.errors import ProxhermesError, Refused
-from proxhermes.events import Events
+from proxhermes.errors import CommandFailed, ConnectError, DeadlineExceeded, ProxhermesError, Refused
+from proxhermes.events import Event, Events, Kind
 from proxhermes.facts.container import ContainerFacts
+from proxhermes.facts.guest import GuestFacts
+from proxhermes.hermes.image import Build, Unanswered
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import notes
 from proxhermes.plan.engine_model import change
@@ -198,3 +200,59 @@ def test_a_container_is_recreated_once_and_then_looked_at_as_it_is(
     done = run._bootstrap(run.Target(make_agent(), NOTHING, recreate=True), doors, Events(), FACTS)
     assert asked == [True, False]
     assert [change.subject for change in done.hermes.changes] == ["container hermes"]
+
+
+TAGGED = GuestFacts(image_id="sha256:aa", image_digests=("nousresearch/hermes-agent@sha256:" + "a" * 64,))
+BUILD = Build("sha256:" + "b" * 64, "0.23.4", "2026-11-20")
+
+
+def _planned(agent: Agent, monkeypatch: pytest.MonkeyPatch, answer: Build | Exception | None) -> list[Event]:
+    """What a plan of an agent that runs and has nothing to change says, with this answer of the registry."""
+    told: list[Event] = []
+    container = SimpleNamespace(facts=SimpleNamespace(running=True), changes=(), notes=())
+    monkeypatch.setattr(run, "gather", lambda _: NOTHING)
+    monkeypatch.setattr(run, "plan_outer", lambda *_, **__: container)
+    monkeypatch.setattr(run, "_looked", lambda *_: (TAGGED, run.InnerPlan(run.EnginePlan(), run.HermesPlan())))
+
+    def newer(*_: Any) -> Build | None:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(run, "newer", newer)
+    doors: Any = SimpleNamespace(guest=lambda _: None)
+    assert run.plan_all(agent, doors, Events([told.append])) == ()
+    return told
+
+
+def test_the_plan_says_what_a_tag_means_now(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _planned(make_agent(), monkeypatch, BUILD)
+    (text,) = (event.text for event in told if event.kind is Kind.WARNING)
+    assert text.startswith("nousresearch/hermes-agent:latest now means sha256:bbbbbbbbbbbb (0.23.4, made 2026-11-20)")
+    assert not any(event.kind is Kind.WARNING for event in _planned(make_agent(), monkeypatch, None))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unanswered("https://registry-1.docker.io: HTTP 503"),
+        CommandFailed("failed", command="guest-registry.sh", rc=1),
+        DeadlineExceeded("too slow"),
+        ConnectError("gone"),
+    ],
+)
+def test_a_registry_that_does_not_answer_is_a_note(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, error: ProxhermesError
+) -> None:
+    told = _planned(make_agent(), monkeypatch, error)
+    assert not any(event.kind in (Kind.WARNING, Kind.FAILURE, Kind.STEP_FAILED) for event in told)
+    (text,) = (event.text for event in told if event.kind is Kind.NOTE)
+    name = "nousresearch/hermes-agent:latest"
+    assert text == f"the registry could not be asked what {name} means now: {error.message}"
+
+
+@pytest.mark.parametrize("runtime", [{"image": f"nousresearch/hermes-agent:1@{BUILD.digest}"}, {"type": "native"}])
+def test_no_registry_is_asked_of_what_no_tag_names(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, runtime: dict[str, Any]
+) -> None:
+    assert _planned(make_agent(runtime=runtime), monkeypatch, AssertionError("asked")) == []

@@ -186,3 +186,30 @@ def test_a_guest_that_is_too_slow_leaves_no_fact_in_the_log(make_agent: Any) -> 
 )
 def test_what_an_installed_hermes_says_of_itself_is_read_strictly(told: str, code: upstream.Code | None) -> None:
     assert guest.parse(f"code.sha256:1={told}\nfacts=complete\n").codes.get("sha256:1") == code
+
+
+ONE = "a/b@sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("told", "digests"),
+    [
+        (f'["{ONE}", "docker.io/{ONE}", "r.lan:5000/{ONE}"]', (ONE, f"docker.io/{ONE}", f"r.lan:5000/{ONE}")),
+        (f'["{ONE}0", "{ONE} ", "a/b:1", "a/b@sha256:../x", 7, null, ["{ONE}"], "\\u001b@{ONE}", "{ONE}"]', (ONE,)),
+        ("[]", ()),
+        ("null", ()),
+        ("", ()),
+        (ONE, ()),
+        ("[" * 100_000, ()),
+    ],
+)
+def test_of_an_images_digests_those_count_that_are_some(told: str, digests: tuple[str, ...]) -> None:
+    facts = guest.parse(f"image.id=sha256:aa\nimage.digests={told}\nfacts=complete\n")
+    assert (facts.image_id, facts.image_digests) == ("sha256:aa", digests)
+
+
+@pytest.mark.parametrize(
+    ("told", "architecture"), [('"arm64"', "arm64"), ('"a\\nb"', ""), ('""', ""), ("7", ""), ("arm64", "")]
+)
+def test_an_images_architecture_is_one_word(told: str, architecture: str) -> None:
+    assert guest.parse(f"image.architecture={told}\nfacts=complete\n").image_architecture == architecture

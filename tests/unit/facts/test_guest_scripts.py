@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -236,3 +237,13 @@ def test_another_image_is_asked_again_and_one_that_says_nothing_is_not_known(tmp
     # That of the one before stays known: its container may still run.
     both = {"sha256:old": Code("0.19.0", 33), "sha256:abc": Code("0.22.2", 50)}
     assert [facts(tmp_path, data, docker=DOCKER).codes for _ in range(2)] == [both, both]
+
+
+def test_what_an_image_says_of_itself_is_told_by_its_engine(tmp_path: Path, data: Path) -> None:
+    """What Docker prints of the format that it is given, filled in as its templates are."""
+    digests = ["a/b@sha256:" + "1" * 64, "docker.io/a/b@sha256:" + "2" * 64]
+    values = {"{{.Id}}": "sha256:aa", "{{json .Architecture}}": '"amd64"', "{{json .RepoDigests}}": json.dumps(digests)}
+    filled = " ".join(f"-e 's|{name}|{value}|'" for name, value in values.items())
+    docker = f"case \"$*\" in 'image inspect'*) printf '%s\\n' \"$4\" | sed {filled} ;; *) exit 1 ;; esac"
+    seen = facts(tmp_path, data, docker=docker)
+    assert (seen.image_id, seen.image_architecture, seen.image_digests) == ("sha256:aa", "amd64", tuple(digests))

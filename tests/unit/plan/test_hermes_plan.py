@@ -375,6 +375,10 @@ def test_the_plan_says_which_version_an_image_is(make_agent: Any) -> None:
     assert told(other, facts, "compose.yaml: image") == (
         "nousresearch/hermes-agent (0.19.0, aaaaaaaaaaaa)", "x/y:2 (0.22.2, bbbbbbbbbbbb)",
     )  # fmt: skip
+    pinned = f"nousresearch/hermes-agent:latest@sha256:{'c' * 64}"
+    by_digest = make_agent(runtime={"image": pinned})
+    assert told(by_digest, facts, "compose.yaml: image")[1] == f"{pinned} (0.22.2, bbbbbbbbbbbb)"
+    assert f"image: {pinned}\n" in written(by_digest, plan(by_digest, facts))["compose.yaml"].decode()
     gone = replace(facts, container=None)
     assert told(agent, gone, "container hermes") == (None, "nousresearch/hermes-agent (0.22.2, bbbbbbbbbbbb)")
     assert told(agent, replace(gone, image_id=None), "container hermes")[1] == "nousresearch/hermes-agent (pulled)"
