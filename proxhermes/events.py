@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,36 @@ class Listener(Protocol):
     def __call__(self, event: Event) -> None: ...
 
 
+class _Queue:
+    """Passes events on, one at a time.
+
+    A signal's handler may report one while a listener is at work, on the same thread: a stream that is written to just
+    then refuses to be written to once more. Such an event is passed on after the one that is.
+    """
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+        self._lock = threading.RLock()
+        self._waiting: deque[Event] = deque()
+        self._at_work = False
+
+    def put(self, event: Event) -> None:
+        self._waiting.append(event)
+        with self._lock:
+            if self._at_work:
+                return
+            self._at_work = True
+            try:
+                while self._waiting:
+                    self._pass_on(self._waiting.popleft())
+            finally:
+                self._at_work = False
+
+    def _pass_on(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
 class Events:
     """The hub: passes every event to its listeners, in order.
 
@@ -62,22 +93,18 @@ class Events:
         listeners: Sequence[Listener] = (),
         agent: int | None = None,
         stop: threading.Event | None = None,
-        _lock: Any = None,
+        _queue: _Queue | None = None,
     ) -> None:
-        self._listeners = tuple(listeners)
+        self._queue = _queue or _Queue(listeners)
         self._agent = agent
         self._stop = stop or threading.Event()
-        self._lock = _lock or threading.RLock()
         self._finished: str | None = None
 
     def for_agent(self, vmid: int) -> Events:
-        return Events(self._listeners, vmid, self._stop, self._lock)
+        return Events((), vmid, self._stop, self._queue)
 
     def emit(self, kind: Kind, text: str, **data: Any) -> None:
-        event = Event(kind, text, self._agent, time.time(), data)
-        with self._lock:
-            for listener in self._listeners:
-                listener(event)
+        self._queue.put(Event(kind, text, self._agent, time.time(), data))
 
     @property
     def stopping(self) -> bool:
