@@ -1,5 +1,7 @@
 """Every extension of an environment, loaded for real by its own Python, draws in nothing from outside of it.
 
+One that cannot be loaded is named, and no more: it may be of a library that whoever made the environment did not have.
+
 python-prove.py FOLDER     the version that it is all in
 """
 
@@ -22,5 +24,6 @@ for path in sorted({*pathlib.Path(sys.prefix).rglob("*.so*"), *pathlib.Path(sys.
 maps = pathlib.Path("/proc/self/maps").read_text().split("\n")
 loaded = {line.split(maxsplit=5)[5] for line in maps if line.count(" /") and ".so" in line}
 outside = sorted(name for name in loaded if not pathlib.Path(name).resolve().is_relative_to(version))
-print("outside of the environment:", *outside, "\n", *failed, sep="\n  ")
+print("outside of the environment:", *outside, sep="\n  ")
+print("cannot be loaded:", *failed, sep="\n  ")
 sys.exit(bool(outside))

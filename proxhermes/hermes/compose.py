@@ -73,10 +73,11 @@ def command(runtime: ContainedRuntime) -> list[str]:
     """What the container runs.
 
     The official image starts the gateway under its own supervisor, without any argument that it is not built for
-    (Hermes 0.19: hermes_cli/service_manager.py). With arguments, the gateway is the container's main program.
+    (Hermes 0.19: hermes_cli/service_manager.py). With arguments, the gateway is the container's main program; that
+    argument comes first, by which container-finish.sh knows it.
     """
-    extra = runtime.extra_args
-    return ["gateway", "run", *([_UNSUPERVISED, *extra] if extra and _UNSUPERVISED not in extra else extra)]
+    extra = [argument for argument in runtime.extra_args if argument != _UNSUPERVISED]
+    return ["gateway", "run", *([_UNSUPERVISED] if runtime.extra_args else []), *extra]
 
 
 def stop_seconds(agent: Agent) -> int:

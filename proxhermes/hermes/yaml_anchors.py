@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,7 +46,9 @@ def rewritten(text: str, changes: Iterable[Edit], reader: Reader = NEWEST, *, fl
     editor.Resolver = _AsItStands
     editor.preserve_quotes = True
     editor.width = sys.maxsize
-    document = editor.load(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they hold parts of the text
+        document = editor.load(text)
     if not isinstance(document, CommentedMap):
         raise CannotEdit
     if flat:

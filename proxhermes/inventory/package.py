@@ -46,9 +46,9 @@ def _wheel(value: LocalPath) -> LocalPath:
 def _repository(value: str) -> str:
     if not re.fullmatch(r"(?:https?|ssh|git|file)://[^\s'\"\\]+|[\w.-]+@[\w.-]+:[\w./~-]+", value, re.ASCII):
         raise mistake(f"{value!r} is not the URL of a git repository", "https://…, ssh://…, git@HOST:PATH or file:///…")
-    if re.search(r"://[^/@]*:[^/@]*@", value):
+    if re.search(r"://[^/@]*:[^/@]*@|^https?://[^/@]*@", value):
         raise mistake(
-            "the URL holds a password, which would show in the container's process list",
+            "the URL holds a password or a token, which the agent could read, and the container's process list shows",
             "a URL without it, and git's own credential store or an SSH key of root in the container",
         )
     return value

@@ -209,10 +209,13 @@ class Scene:
 
     @_Once
     def installed(self) -> upstream.Code | None:
-        """The Hermes that is installed: in the image, or as the current version; None where it does not say."""
+        """The Hermes that is installed: in the image, or as the current version; None where it does not say.
+
+        Of images, the one before is told first (guest-runtime-compose.sh, image_code).
+        """
         current = self.guest.text("package").rpartition("/")[2]
         codes = dict(line.partition(" ")[::2] for line in self.guest.text("codes").splitlines())
-        return upstream.code(codes.get(current, "") if current else next(iter(codes.values()), ""))
+        return upstream.code(codes.get(current, "") if current else next(reversed(codes.values()), ""))
 
     @property
     def hermes_version(self) -> str | None:

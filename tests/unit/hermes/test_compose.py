@@ -89,6 +89,8 @@ def test_arguments_reach_the_gateway_as_the_main_program(make_agent: Any) -> Non
     ]  # fmt: skip
     own = service(make_agent(runtime={"extra_args": ["--no-supervise"]}))
     assert own["command"] == ["gateway", "run", "--no-supervise"]
+    behind = service(make_agent(runtime={"extra_args": ["-v", "--no-supervise"]}))
+    assert behind["command"] == ["gateway", "run", "--no-supervise", "-v"]  # as container-finish.sh looks for it
 
 
 def test_extra_volumes_are_folders_that_have_to_be_there_and_volumes_that_need_not(make_agent: Any) -> None:

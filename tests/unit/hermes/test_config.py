@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -450,3 +451,13 @@ def test_keys_that_are_no_text_are_found_behind_an_alias() -> None:
     after = config.update(text, {"b": {12: "z"}}, last={"b": {"13": "x"}})
     assert config.parse(after.text) == {"a": {12: "x", "13": "x"}, "b": {12: "z"}}
     assert after.text.startswith("a:\n  12: x  # twelve\n") or "&a" in after.text
+
+
+def test_nothing_of_a_file_is_warned_of_past_what_hides_secrets() -> None:
+    """An anchor that is used twice is one to ruamel.yaml, which prints the lines of both."""
+    text = "a: {api_key: &k hunter2}\nb: &k {password: hunter3}\nc: *k\n"
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        update = config.update(text, {"mine": 1}, reader="ruamel")
+    assert "mine: 1" in update.text
+    assert heard == []

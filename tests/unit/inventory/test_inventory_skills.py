@@ -31,6 +31,8 @@ def refused(**skills: Any) -> str:
         ({"path": "a", "ref": "v1"}, "belong to `git`"),
         ({"hub": "official/x", "subdir": "a"}, "belong to `git`"),
         ({"git": "https://me:secret@git.lan/x.git", "ref": "v1"}, "the URL holds a password"),
+        ({"git": "https://ghp_abc123@git.lan/x.git", "ref": "v1"}, "or a token"),
+        ({"git": "ssh://git:secret@git.lan/x.git", "ref": "v1"}, "the URL holds a password"),
         ({"git": "ext::sh -c x", "ref": "v1"}, "not the URL of a git repository"),
         ({"git": GIT, "ref": "--upload-pack=x"}, "a tag, branch or commit"),
         *(({"git": GIT, "ref": "v1", "subdir": to}, "not a folder in") for to in ("/a", "../a", "a/../b", ".git", "")),

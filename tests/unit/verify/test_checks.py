@@ -448,8 +448,10 @@ def test_a_platform_that_fails_is_one_failing_check() -> None:
     ],
 )
 def test_what_runs_and_what_is_installed(running: str, installed: str, verdict: Verdict, words: str) -> None:
-    finding = LOOKS["hermes.version"](scene(guest={**gateway(version=running), "codes": f"sha256:1f {installed}"}))
-    assert finding.verdict is verdict and words in finding.evidence
+    for before in ("", "sha256:0e 0.18.0 30\n"):  # of the image that the container had before, which is no longer it
+        codes = f"{before}sha256:1f {installed}"
+        finding = LOOKS["hermes.version"](scene(guest={**gateway(version=running), "codes": codes}))
+        assert finding.verdict is verdict and words in finding.evidence
 
 
 @pytest.mark.parametrize(("told", "said"), [("0", True), ("81", False), ("", False)])
