@@ -136,6 +136,14 @@ NEWEST_SEEN: Final = (0, 23, 4)
 ORPHANS_WAL: Final = ((0, 21, 0), (0, 21, 2))
 """First and last version in which a second process beside the gateway could orphan its state.db-wal."""
 
+DEFAULT_SOULS: Final = frozenset(
+    {
+        "2765a846e1bb371d78d3b93b403dfb0f8d1ba1a9895edb5f608367abfe81194d",  # 0.19
+        "36c1f5a2e92cd1d018311eaf4c8f1e8886672eae78212e033c681d0e3d5d506f",  # 0.22
+    }
+)
+"""SHA-256 of the SOUL.md that Hermes itself writes where none is (hermes_cli/default_soul.py)."""
+
 SERVING: Final = frozenset({"running", "degraded"})
 """`gateway_state` of a gateway that does its work; `degraded`: not on every platform (0.22: gateway/run_startup.py)."""
 

@@ -273,6 +273,11 @@ class Agent(Model):
         return True
 
     @property
+    def laid_out(self) -> bool:
+        """Whether its home is made as an agent's is; the one of a profile that left the inventory is left as it is."""
+        return True
+
+    @property
     def option(self) -> str:
         """The inventory's key of its `hermes` block, for messages."""
         return f"agents.{self.vmid}.hermes"

@@ -35,6 +35,10 @@ class ProfileAgent(Agent):
         return self.enabled
 
     @property
+    def laid_out(self) -> bool:
+        return self.declared
+
+    @property
     def option(self) -> str:
         return f"agents.{self.vmid}.hermes.profiles.{self.name}"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from proxhermes import upstream
 from proxhermes.facts.tree import Seen
 from proxhermes.hermes import documents, labels, layout, modes
 from proxhermes.hermes.documents import Given
@@ -68,7 +69,8 @@ def plan_documents(
         seen = tree.get(label)
         change, entry = _foreign(agent, labels.path(place, label), file, seen, tree.get(labels.HOME))
         if change is None:
-            change, entry = _one(labels.path(place, label), file, seen, last.get(label), force=force)
+            replaced = force or _nobodys(label, seen)
+            change, entry = _one(labels.path(place, label), file, seen, last.get(label), force=replaced)
         if (entry and entry.kind == "file") or (seen and seen.sha256 == file.sha256):
             installed[label] = file.sha256
         elif label in last:
@@ -80,6 +82,11 @@ def plan_documents(
     undeclared = {label: sha256 for label, sha256 in last.items() if label not in files}
     removed, gone, notes = _undeclared(agent, undeclared, tree)
     return DocumentsPlan((*changes, *removed), (*entries, *gone), installed, notes)
+
+
+def _nobodys(label: str, seen: Seen | None) -> bool:
+    """Whether it is a file that Hermes wrote by itself, for there was none, and nobody has changed since."""
+    return label == f"{labels.HOME}SOUL.md" and seen is not None and seen.sha256 in upstream.DEFAULT_SOULS
 
 
 def _one(

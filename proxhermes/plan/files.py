@@ -154,7 +154,7 @@ def _seeds(
 def _rights(agent: Agent, facts: GuestFacts, written: set[str]) -> tuple[FilesPlan, FilesPlan]:
     """Folders that are missing; and owners and modes of what is there, save of the files that are written anyway."""
     place = layout.of(agent)
-    made = [rule for rule in modes.table(agent) if rule.made and rule.label not in facts.tree]
+    made = [rule for rule in modes.table(agent) if agent.laid_out and rule.made and rule.label not in facts.tree]
     entries = tuple(
         Entry(labels.path(place, rule.label), "workplace" if rule.found else "folder", rule.mode) for rule in made
     )

@@ -167,6 +167,22 @@ def test_what_the_agent_changed_stays_until_it_is_forced(make_agent: Any) -> Non
     assert plan(agent, again).changes == ()
 
 
+@pytest.mark.parametrize("version", ["h19", "h22"])
+def test_the_soul_that_hermes_writes_itself_is_nobodys(make_agent: Any, version: str) -> None:
+    """It is written wherever there is none, before the inventory has one."""
+    known = {"h19": "2765a846", "h22": "36c1f5a2"}[version]
+    (written,) = (each for each in upstream.DEFAULT_SOULS if each.startswith(known))
+    agent = make_agent(hermes=GIVEN)
+    facts = settled(make_agent(hermes={}))
+    tree = {**facts.tree, "home:SOUL.md": Seen("regular file", 0o640, 10000, 10000, written)}
+    found = plan(agent, replace(facts, tree=tree))
+    assert blocked(found) == []
+    (entry,) = (each for each in found.entries if each.path == ME)
+    assert (entry.content, entry.expected) == (b"me\n", written)
+    other = {**tree, "home:SOUL.md": replace(tree["home:SOUL.md"], sha256="a" * 64)}
+    assert any(ME in line for line in blocked(plan(agent, replace(facts, tree=other))))
+
+
 def test_a_change_of_both_sides_is_left_to_the_agent(make_agent: Any) -> None:
     facts = rewritten(settled(make_agent(hermes=GIVEN)), "home:SOUL.md", b"I, myself\n")
     found = plan(make_agent(hermes={**GIVEN, "home_files": {"SOUL.md": "newer\n"}}), facts)
