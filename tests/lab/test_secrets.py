@@ -23,14 +23,17 @@ HARD = {
     "REFERENCE": "a${HOME}b$c",
     "EDGES": "  both  ",
     "BACKSLASHES": "C:\\new\\table\\",
-    "UNICODE": "grüße\u2028日本",
+    "UNICODE": "grüße 日本",
+    "SEPARATOR": "grüße\u2028日本",
     "LONG": "0123456789abcdef" * 400,
     # Hermes' repair of the file takes it for two lines that lost their newline.
     "WEIXIN_BASE_URL": "abcOPENAI_BASE_URL=def",
     "EMPTY": "",
 }
-ONLY_DOTENV = {"PEM", "REFERENCE"}
-"""No form of these is read by Hermes' second reader, which has neither line breaks nor a literal `${`."""
+ONLY_DOTENV = {"PEM", "REFERENCE", "SEPARATOR"}
+"""No form of these is read by Hermes' second reader, which has neither line breaks (from 0.22 on Unicode's, too) nor a
+literal `${`.
+"""
 READ = """\
 import json, os, sys
 from hermes_cli import config, env_loader
