@@ -94,7 +94,7 @@ def test_all_of_them_come_without_a_restart_and_a_second_run_changes_nothing(som
     script = "install -d /data/optional/games/dice && cat >/data/optional/games/dice/SKILL.md"
     someone.lab.guest(VMID, ["sh", "-euc", script], stdin=written("dice", "SIX"))
     started = guest(someone, "docker inspect -f '{{.State.StartedAt}}' hermes")
-    planned = {change["subject"] for change in someone.json("plan")["agents"][0]["changes"]}
+    planned = {change["subject"] for change in someone.json("plan", code=3)["agents"][0]["changes"]}
     assert {"skill release", "skill dice", f"{HOME}/skills/house-style/SKILL.md"} <= planned
     assert subjects(bootstrap(someone)) == {
         "skills/house-style/SKILL.md",
@@ -120,7 +120,7 @@ def test_the_agent_lists_and_reads_them(someone: Operator) -> None:
 
 def test_a_branch_is_followed_and_what_the_agent_changed_stays_until_it_is_forced(someone: Operator) -> None:
     newer = commit(someone, "BRANCH-IT")
-    (change,) = (each for each in someone.json("plan")["agents"][0]["changes"] if each["layer"] == "hermes")
+    (change,) = (each for each in someone.json("plan", code=3)["agents"][0]["changes"] if each["layer"] == "hermes")
     assert change["subject"] == "skill release" and newer[:12] in change["after"]
     assert subjects(bootstrap(someone)) == {"skills/release/SKILL.md"}
     assert "BRANCH-IT" in word(someone, "release")
