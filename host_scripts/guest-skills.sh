@@ -54,7 +54,9 @@ skill_facts() {
 # A tag that is an object of its own has its commit under its name with ^{}, which then comes last.
 skill_meant() { # NAME URL REF
   if ! skill_git 20 ls-remote "$2" "$3" "$3^{}" >"$here/refs" 2>"$here/refs.err" </dev/null; then
-    fact "skill.$1.error" "$(tail -n 1 "$here/refs.err")"
+    # Its reason; advice follows, on lines of its own.
+    reason=$(sed -n 's/^fatal: //p' "$here/refs.err" | head -n 1)
+    fact "skill.$1.error" "${reason:-$(tail -n 1 "$here/refs.err")}"
     return 0
   fi
   found=$(awk -v ref="$3" \

@@ -136,7 +136,8 @@ def test_a_folder_of_a_repository(world: World) -> None:
 def test_why_nothing_is_known_is_told(world: World) -> None:
     world.commit(SKILL_md=SKILL)
     assert world.facts(world.agent(ref="v9")).error == "it has no v9"
-    assert "repository" in world.facts(world.agent(git=f"file://{world.root}/nowhere")).error
+    away = world.facts(world.agent(git=f"file://{world.root}/nowhere")).error
+    assert away == f"'{world.root}/nowhere' does not appear to be a git repository"
     done = world.prepare(world.agent(ref="0" * 40))
     assert done.returncode == 1 and f"the commit {'0' * 40} of file://" in done.stderr
     assert not (world.there / "release").exists()
