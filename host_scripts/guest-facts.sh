@@ -32,7 +32,7 @@ system() {
     docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
     podman aardvark-dns catatonit nftables curl git $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
-  card=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+  card=$({ ip -o route show default; ip -6 -o route show default; } 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$card" ] && [ -r "/sys/class/net/$card/mtu" ] && fact mtu "$(cat "/sys/class/net/$card/mtu")"
   return 0
 }

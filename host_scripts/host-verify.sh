@@ -37,7 +37,8 @@ fi
 echo "$open" | put open
 if [ "$address" != - ] && [ "$pages" != - ]; then
     for page in $(echo "$pages" | tr ',' ' '); do
-        code=$(curl -s -m 10 -o /dev/null -w '%{http_code}' "http://$address:$page" || true)
+        case $address in *:*) host="[$address]" ;; *) host=$address ;; esac
+        code=$(curl -g -s -m 10 -o /dev/null -w '%{http_code}' "http://$host:$page" || true)
         echo "$code" | put "page.$page"
     done
 fi

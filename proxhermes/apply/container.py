@@ -15,6 +15,7 @@ from proxhermes.facts.container import addresses_of, api_path, pending_of
 from proxhermes.facts.properties import parse
 from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
+from proxhermes.inventory.network import AUTO, DHCP
 from proxhermes.plan import notes
 from proxhermes.plan.container import MANAGED, ContainerPlan
 from proxhermes.plan.host import HostPlan
@@ -133,7 +134,7 @@ def bring_up(agent: Agent, plan: ContainerPlan, host: HostPlan, doors: Doors, ev
     waiting = pending_of(pve.get(f"{plan.base}/pending")) if changed or plan.reboot else {}
     if due := sorted(key for key in waiting if MANAGED.fullmatch(key)):
         _reboot(agent, plan, due, pve, events)
-    elif not plan.addresses:
+    elif agent.network.lacking(plan.addresses):
         _reach(agent, plan, pve, events)
 
 
@@ -202,7 +203,7 @@ def _reboot(agent: Agent, plan: ContainerPlan, due: list[str], pve: Pve, events:
 
 
 def _reach(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other_than: int | None = None) -> None:
-    """Wait until the container runs, with an init other than `other_than`, and has an address on net0."""
+    """Wait until the container runs, with an init other than `other_than`, and has the addresses that it is to have."""
     doing = f"waiting for CT {plan.vmid} to come up"
 
     def booted() -> Literal[True] | None:
@@ -214,11 +215,10 @@ def _reach(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other
     what = f"CT {plan.vmid} to run" if other_than is None else f"another boot of CT {plan.vmid}"
     wait_for(booted, what, timeout=START_S, doing=doing, hint=f"look at it on the node: pct status {plan.vmid}")
     hwaddr = parse(str(pve.get(f"{plan.base}/config", current=1)["net0"])).get("hwaddr")
-    dhcp = agent.network.ip == "dhcp"
 
     def addressed() -> tuple[str, ...] | None:
         found = addresses_of(pve.get(f"{plan.base}/interfaces"), hwaddr)
-        if found:
+        if not agent.network.lacking(found):
             return found
         if pve.get(f"{plan.base}/status/current").get("status") != "running":
             raise ProxhermesError(
@@ -228,14 +228,27 @@ def _reach(agent: Agent, plan: ContainerPlan, pve: Pve, events: Events, *, other
             )
         return None
 
+    if not agent.network.families:
+        events.note(f"CT {plan.vmid} is up; its addresses are its own matter (`ip: {agent.network.ip}`)")
+        return
     with events.step(f"wait for the address of CT {plan.vmid}"):
         addresses = wait_for(
             addressed,
-            f"an address on eth0 of CT {plan.vmid} ({agent.network.ip}, {hwaddr})",
+            f"{' and '.join(agent.network.lacking(()))} on eth0 of CT {plan.vmid} ({hwaddr})",
             timeout=ADDRESS_S,
             doing=doing,
-            hint=f"does a DHCP server answer on {agent.network.bridge}? `network.ip` takes a fixed address, too"
-            if dhcp
-            else f"look inside: pct exec {plan.vmid} -- ip addr",
+            hint=_no_address(agent),
         )
-    events.note(f"CT {plan.vmid} is up at {addresses[0]}")
+    events.note(f"CT {plan.vmid} is up at {', '.join(addresses)}")
+
+
+def _no_address(agent: Agent) -> str:
+    """Who would have to answer for the container to get its addresses."""
+    network = agent.network
+    hints = (
+        (network.ip == DHCP, f"does a DHCP server answer on {network.bridge}? `network.ip` takes a fixed address, too"),
+        (network.ip6 == DHCP, f"does a DHCPv6 server answer on {network.bridge}?"),
+        (network.ip6 == AUTO, f"does a router announce a prefix on {network.bridge}?"),
+    )
+    asked = " ".join(hint for holds, hint in hints if holds)
+    return asked or f"look inside: pct exec {agent.vmid} -- ip addr"

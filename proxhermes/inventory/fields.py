@@ -143,25 +143,6 @@ def _mac(value: str) -> str:
 Mac = Annotated[str, AfterValidator(_mac)]
 
 
-def _ip_config(value: str) -> str:
-    allowed = "`dhcp`, or an IPv4 address with its prefix, as in `10.1.10.50/24`"
-    if value == "dhcp":
-        return value
-    try:
-        interface = ipaddress.IPv4Interface(value)
-    except ValueError:
-        raise mistake(f"{value!r} is not an address for the container", allowed) from None
-    network = interface.network
-    if "/" not in value or not value.rpartition("/")[2].isdigit():
-        raise mistake(f"{value!r} has no prefix length", allowed)
-    if network.prefixlen < 31 and interface.ip in (network.network_address, network.broadcast_address):
-        raise mistake(f"{value!r} is the network's own or its broadcast address, not a host's", allowed)
-    return value
-
-
-IpConfig = Annotated[str, AfterValidator(_ip_config)]
-
-
 def _ip_address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -169,14 +150,6 @@ def _ip_address(value: str) -> str:
         raise mistake(f"{value!r} is not an IP address", "an IPv4 or IPv6 address, as in `10.1.10.1`") from None
 
 
-def _ipv4_address(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(value))
-    except ValueError:
-        raise mistake(f"{value!r} is not an IPv4 address", "an address alone, as in `10.1.10.1`") from None
-
-
-IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
 Nameservers = Annotated[
     tuple[Annotated[str, AfterValidator(_ip_address)], ...],
     Field(strict=False),

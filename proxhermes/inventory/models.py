@@ -5,7 +5,6 @@ Defaults are those of the design that proxhermes automates: a small unprivileged
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,15 +14,11 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_va
 
 from proxhermes.inventory.fields import (
     ApiUrl,
-    Bridge,
     Fingerprint,
     Host,
     Hostname,
     HttpUrl,
-    IpConfig,
-    IPv4,
     Jump,
-    Mac,
     Model,
     ModelName,
     Nameservers,
@@ -44,6 +39,7 @@ from proxhermes.inventory.fields import (
 from proxhermes.inventory.hermes import Hermes
 from proxhermes.inventory.messaging import Messaging
 from proxhermes.inventory.mounts import Mount
+from proxhermes.inventory.network import Network
 from proxhermes.inventory.runtime import DockerRuntime, Runtime
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
@@ -162,35 +158,6 @@ class Disk(Model):
 
     storage: StorageId = Field(default="local-lvm", description="Storage of the root disk.")
     size: int = Field(default=24, ge=1, le=131072, description="Size in GiB.")
-
-
-class Network(Model):
-    """The container's one network card, eth0."""
-
-    bridge: Bridge = Field(description="Bridge or SDN vnet.")
-    ip: IpConfig = Field(default="dhcp", description="`dhcp`, or an IPv4 address with its prefix.")
-    gateway: IPv4 | None = Field(default=None, description="Default gateway, with a fixed address.")
-    vlan: int | None = Field(default=None, ge=1, le=4094, description="VLAN tag.")
-    firewall: bool = Field(default=False, description="Apply the Proxmox firewall to the card.")
-    mtu: int | None = Field(default=None, ge=576, le=65535, description="MTU; the bridge's by default.")
-    hwaddr: Mac | None = Field(default=None, description="MAC address; Proxmox chooses one by default, and it is kept.")
-
-    @field_validator("gateway")
-    @classmethod
-    def _gateway_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
-        ip = info.data.get("ip")
-        if value is None or ip is None:  # no gateway, or an address that is itself a mistake
-            return value
-        if ip == "dhcp":
-            raise mistake(
-                "a gateway goes with a fixed address; DHCP brings its own",
-                "`ip: ADDRESS/PREFIX` beside it, or no gateway",
-            )
-        interface = ipaddress.IPv4Interface(ip)
-        gateway = ipaddress.IPv4Address(value)
-        if gateway not in interface.network or gateway == interface.ip:
-            raise mistake(f"the gateway {value} is no neighbour of {ip}", f"another address in {interface.network}")
-        return value
 
 
 class Features(Model):

@@ -11,6 +11,7 @@ from proxhermes.inventory import (
     folder_rules,
     hermes_rules,
     mcp_rules,
+    network_rules,
     package_rules,
     profile_rules,
     profiles,
@@ -29,7 +30,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     """All rules that need more than one entry."""
     _nodes_known(nodes, agents, report)
     folder_rules.check(agents, report)
-    _addresses_of_their_own(agents, report)
+    network_rules.check(agents, report)
     homes = profiles.trees(agents)
     for each in (hermes_rules, mcp_rules, crons_rules, skills_rules):
         each.check(homes, report)
@@ -69,31 +70,12 @@ def _nodes_known(nodes: Tree, agents: Agents, report: Report) -> None:
         )
 
 
-def _addresses_of_their_own(agents: Agents, report: Report) -> None:
-    for key, what in (("ip", "address"), ("hwaddr", "hardware address")):
-        seen: dict[tuple[str | None, str], str] = {}
-        for vmid, agent in agents.items():
-            tree, text = agent.at("network", key), agent.text("network", key)
-            if tree is None or text is None or text == "dhcp":
-                continue
-            network = agent.text("network", "bridge")
-            owner = seen.setdefault((network, text.partition("/")[0].upper()), vmid)
-            if owner != vmid:
-                report.add(tree.spot, f"agent {owner} has the same {what}", f"its own {what} for each agent")
-
-
 def _warn(nodes: Tree, agents: Agents, report: Report) -> None:
     for node in nodes.children.values():
         insecure = node.at("tls", "insecure")
         if insecure is not None and insecure.value is True:
             report.warn(
                 insecure.spot, "anyone between here and the node can read the token", "`fingerprint` or `ca_file`"
-            )
-    for agent in agents.values():
-        network, ip = agent.at("network"), agent.text("network", "ip")
-        if network is not None and ip not in (None, "dhcp") and "gateway" not in network.children:
-            report.warn(
-                network.spot, "a fixed address without a gateway reaches its own network only", "`gateway: ADDRESS`"
             )
     _warn_of_twins(agents, report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from proxhermes.plan.template import Template, choose
 
 AT_NEXT_BOOT: Final = frozenset({"nameserver", "searchdomain", "timezone"})
 """Options that a running container gets with its next boot only (observed on PVE 8.4); the other ones are live."""
+
+_ADDRESSES: Final = ("ip", "gw", "ip6", "gw6")
+"""Properties of a card that are addresses, or may be."""
 
 MANAGED: Final = re.compile(
     r"cores|memory|swap|hostname|onboot|startup|nameserver|searchdomain|timezone|tags|description|protection"
@@ -91,7 +95,7 @@ def plan_container(agent: Agent, facts: ContainerFacts, templates: TemplateFacts
 
 
 def net0(agent: Agent, current: str | None = None) -> dict[str, str]:
-    """The properties of eth0. What the inventory does not know of (rate, ip6, …) stays as `current` has it.
+    """The properties of eth0. What the inventory does not know of (rate, …) or says nothing of (ip6) stays as it is.
 
     So does the hardware address: a PUT without it gives the container a new one, and with it a new DHCP address.
     """
@@ -106,6 +110,8 @@ def net0(agent: Agent, current: str | None = None) -> dict[str, str]:
         "firewall": "1" if wanted.firewall else None,
         "mtu": str(wanted.mtu) if wanted.mtu else None,
     }
+    if wanted.ip6 is not None:
+        ours |= {"ip6": wanted.ip6, "gw6": wanted.gateway6}
     kept = {key: value for key, value in old.items() if key not in ours and key not in ("name", "type")}
     named = {"name": old.get("name", "eth0")}
     return named | {key: value for key, value in ours.items() if value is not None} | kept | {"type": "veth"}
@@ -165,7 +171,15 @@ def _normal_net(value: str) -> dict[str, str]:
     plain = {"type": "veth", "firewall": "0", "link_down": "0"} | properties.parse(value)
     if "hwaddr" in plain:
         plain["hwaddr"] = plain["hwaddr"].upper()
-    return plain
+    return {key: _one_spelling(value) if key in _ADDRESSES else value for key, value in plain.items()}
+
+
+def _one_spelling(address: str) -> str:
+    """An IPv6 address has many."""
+    try:
+        return str(ipaddress.ip_interface(address))
+    except ValueError:  # dhcp, auto, manual
+        return address
 
 
 def _plan_new(agent: Agent, templates: TemplateFacts) -> ContainerPlan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxhermes.errors import ProxhermesError
 from proxhermes.facts import properties
 from proxhermes.facts.container import ContainerFacts
+from proxhermes.inventory.network import AUTO
 from proxhermes.plan.model import Layer
 from proxhermes.verify.model import Check, Finding, failed, passed, skipped, warned
 from proxhermes.verify.scene import Scene
@@ -28,9 +29,12 @@ def _running(scene: Scene) -> Finding:
 def _address(scene: Scene) -> Finding:
     if not scene.container.running:
         return skipped("the container does not run")
-    if not scene.container.addresses:
-        return failed("net0 has no address", "is there a DHCP server on the bridge, and does the VLAN match?")
-    return passed(", ".join(scene.container.addresses))
+    network, addresses = scene.agent.network, scene.container.addresses
+    if lacking := network.lacking(addresses):
+        has = f"has {', '.join(addresses)}" if addresses else "has no address"
+        far = "router on the bridge that announces a prefix" if network.ip6 == AUTO else "DHCP server on the bridge"
+        return failed(f"net0 {has}: {' and '.join(lacking)} is missing", f"is there a {far}, and does the VLAN match?")
+    return passed(", ".join(addresses)) if addresses else skipped("Proxmox gives it no address: `ip: manual`")
 
 
 def _unprivileged(scene: Scene) -> Finding:

@@ -45,8 +45,8 @@ def _stanza_v4(name: str, options: dict[str, str]) -> str:
         return f"iface {name} inet dhcp\n"
     if not address or address == "manual":
         return ""
-    gateway = f"\tgateway {options['gw']}\n" if "gw" in options else ""
-    return f"iface {name} inet static\n\taddress {ipaddress.ip_interface(address)}\n{gateway}"
+    route = _route(name, address, options.get("gw"))
+    return f"iface {name} inet static\n\taddress {ipaddress.ip_interface(address)}\n{route}"
 
 
 def _stanza_v6(name: str, options: dict[str, str]) -> str:
@@ -55,8 +55,24 @@ def _stanza_v6(name: str, options: dict[str, str]) -> str:
         return f"iface {name} inet6 {address}\n"
     if not address or address == "manual":
         return ""
-    gateway = f"\tgateway {options['gw6']}\n" if "gw6" in options else ""
-    return f"iface {name} inet6 static\n\taddress {ipaddress.ip_interface(address)}\n{gateway}"
+    route = _route(name, address, options.get("gw6"))
+    return f"iface {name} inet6 static\n\taddress {ipaddress.ip_interface(address)}\n{route}"
+
+
+def _route(name: str, address: str, gateway: str | None) -> str:
+    """The lines of a default gateway; one outside the network needs a route to it (PVE::LXC::Setup::Debian)."""
+    if gateway is None:
+        return ""
+    neighbour = ipaddress.ip_address(gateway)
+    if neighbour in ipaddress.ip_interface(address).network or neighbour.is_link_local:
+        return f"\tgateway {gateway}\n"
+    version = "-6 " if neighbour.version == 6 else ""
+    return (
+        f"\tpost-up ip {version}route add {gateway} dev {name}\n"
+        f"\tpost-up ip {version}route add default via {gateway} dev {name}\n"
+        f"\tpre-down ip {version}route del default via {gateway} dev {name}\n"
+        f"\tpre-down ip {version}route del {gateway} dev {name}\n"
+    )
 
 
 def resolver_lines(spec: ContainerSpec, node_resolv_conf: str) -> list[str]:

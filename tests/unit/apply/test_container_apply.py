@@ -237,9 +237,28 @@ def test_one_that_somebody_started_meanwhile_is_up(make_agent: MakeAgent, events
 
 def test_no_address_has_a_deadline_and_says_what_it_waited_for(make_agent: MakeAgent, events: Events) -> None:
     node = Node(**{f"GET {BASE}/interfaces": []})
-    with pytest.raises(DeadlineExceeded, match=f"address on eth0 of CT 118 .dhcp, {MAC}") as caught:
+    with pytest.raises(DeadlineExceeded, match=f"IPv4 by dhcp on eth0 of CT 118 .{MAC}") as caught:
         bring_up(make_agent(), NEW, NO_HOST, node, events)
     assert "intra01" in (caught.value.hint or "")
+
+
+def test_another_family_than_the_one_that_was_asked_for_is_not_enough(make_agent: MakeAgent, events: Events) -> None:
+    agent = make_agent(network={"bridge": "b", "ip": "manual", "ip6": "auto"})
+    both = [{"hardware-address": MAC, "ip-addresses": [{"ip-address": "10.1.10.50"}, {"ip-address": "2001:db8::5"}]}]
+    node = Node(**{f"GET {BASE}/interfaces": iter([UP, both])})
+    bring_up(agent, NEW, NO_HOST, node, events)
+    assert node.asked.count(f"GET {BASE}/interfaces") == 2
+    with pytest.raises(DeadlineExceeded, match="IPv6 by auto") as caught:
+        bring_up(agent, NEW, NO_HOST, Node(), events)
+    assert "announce a prefix" in (caught.value.hint or "")
+
+
+def test_addresses_that_proxmox_gives_none_of_are_not_waited_for(
+    make_agent: MakeAgent, events: Events, heard: list[Event]
+) -> None:
+    node = Node(**{f"GET {BASE}/interfaces": []})
+    bring_up(make_agent(network={"bridge": "b", "ip": "manual"}), NEW, NO_HOST, node, events)
+    assert "its own matter" in texts(heard, Kind.NOTE)[0]
 
 
 def test_a_container_that_dies_while_booting_is_not_waited_for(make_agent: MakeAgent, events: Events) -> None:

@@ -193,6 +193,19 @@ def test_in_place(
     assert plan.digest == "d1" and plan.create is None and not plan.start
 
 
+def test_ipv6_is_the_inventorys_where_it_says_something_of_it(make_agent: MakeAgent) -> None:
+    by_hand = as_proxmox_has_it(
+        make_agent(), net0="name=eth0,bridge=intra01,hwaddr=BC:24:11:AE:B0:13,ip=dhcp,ip6=2001:DB8:0::5/64,gw6=fe80::1"
+    )
+    silent = make_agent()
+    assert "net0" not in plan_container(silent, by_hand).update
+    same = make_agent(network={"bridge": "intra01", "ip6": "2001:db8::5/64", "gateway6": "fe80::1"})
+    assert "net0" not in plan_container(same, by_hand).update
+    other = make_agent(network={"bridge": "intra01", "ip": "manual", "ip6": "auto"})
+    net0 = properties.parse(str(plan_container(other, by_hand).update["net0"]))
+    assert (net0["ip"], net0["ip6"], "gw6" in net0) == ("manual", "auto", False)
+
+
 def test_a_hardware_address_is_never_lost(make_agent: MakeAgent) -> None:
     agent = make_agent(network={"bridge": "vmbr9"})
     plan = plan_container(agent, as_proxmox_has_it(agent))

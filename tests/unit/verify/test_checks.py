@@ -15,6 +15,7 @@ from proxhermes.facts.container import ContainerFacts
 from proxhermes.hermes.documents import Given
 from proxhermes.inventory.crons import Cron
 from proxhermes.inventory.mcp import McpServer
+from proxhermes.inventory.network import Network
 from proxhermes.inventory.skills import Skill
 from proxhermes.plan import idmap
 from proxhermes.verify.checks import CHECKS
@@ -155,6 +156,7 @@ def scene(
         node="gihyeon",
         hostname="hermes",
         onboot=True,
+        network=Network(bridge="intra01"),
         features=SimpleNamespace(nesting=True, keyctl=True),
         mounts=(mount,),
         hermes=SimpleNamespace(
@@ -229,6 +231,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("container.running", {"running": False}, "stopped"),
     ("hermes.asks", {"node": {"page.7642/v1/models": "200"}}, "answers anybody"),
     ("container.address", {"addresses": ()}, "no address"),
+    ("container.address", {"addresses": ("2001:db8::5",)}, "IPv4 by dhcp is missing"),
     ("container.unprivileged", {"config": {"unprivileged": None}}, "privileged"),
     ("container.onboot", {"config": {"onboot": "0"}}, "does not start"),
     ("host.features", {"config": {"features": "nesting=1"}}, "keyctl missing"),

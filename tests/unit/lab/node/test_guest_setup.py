@@ -44,6 +44,18 @@ def test_section_is_removed_when_empty() -> None:
             {"name": "eth0", "ip": "10.1.10.50/24", "gw": "10.1.10.1"},
             "iface eth0 inet static\n\taddress 10.1.10.50/24\n\tgateway 10.1.10.1\n",
         ),
+        (
+            {"name": "eth0", "ip": "203.0.113.7/32", "gw": "198.51.100.1"},
+            "iface eth0 inet static\n\taddress 203.0.113.7/32\n"
+            "\tpost-up ip route add 198.51.100.1 dev eth0\n"
+            "\tpost-up ip route add default via 198.51.100.1 dev eth0\n"
+            "\tpre-down ip route del default via 198.51.100.1 dev eth0\n"
+            "\tpre-down ip route del 198.51.100.1 dev eth0\n",
+        ),
+        (
+            {"name": "eth0", "ip6": "fd00::5/64", "gw6": "fe80::1"},
+            "iface eth0 inet6 static\n\taddress fd00::5/64\n\tgateway fe80::1\n",
+        ),
         ({"name": "eth0", "ip": "manual"}, "iface eth0 inet manual\n"),
         ({"name": "eth0"}, "iface eth0 inet manual\n"),
         ({"name": "eth0", "ip6": "auto"}, "iface eth0 inet6 auto\n"),
