@@ -1,6 +1,8 @@
 """Asks in the agent's place what only it can be asked from there, and prints one JSON object.
 
-Usage: agent-probe.py look HOME PORT BASE_URL MODEL    the gateway, and LiteLLM as the agent reaches it
+Usage: agent-probe.py look HOME PORT BASE_URL MODEL CA READINGS
+           the gateway, and LiteLLM as the agent reaches it; CA: the file of authorities that config.yaml names for it;
+           READINGS: see `reading`
        agent-probe.py ask HOME PORT SECONDS PROMPT     a question to the agent that runs; code 1: no answer
        agent-probe.py known HOME PORT PROFILE...       the jobs and skills that the gateway knows, by profile
 HOME: HERMES_HOME; PORT: of the gateway's own API.
@@ -12,20 +14,24 @@ read from the agent's .env and never printed; what is read and what is told is b
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import os
 import re
+import ssl
 import stat
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
-from fnmatch import fnmatchcase
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 MOST = 4 << 20
 """Bytes that are read of a file or an answer."""
-NAMES = 20
+NAMES, COMPARED = 20, 2000
+"""Names of models: that are told, and that are compared."""
 SHORT, LONG = 300, 2000
 """Characters that are told of a sentence, and of an answer."""
 JOB = (
@@ -33,6 +39,7 @@ JOB = (
     *("enabled", "state", "paused_at", "next_run_at", "last_status", "last_error", "last_delivery_error"),
 )
 """Keys of a job that are told."""
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
 LITELLM_KEY, GATEWAY_KEY = "LITELLM_API_KEY", "API_SERVER_KEY"
 
 # Of a .env, as python-dotenv reads it (1.2: parser.py): what an entry begins with, and how it ends. All may be missing.
@@ -60,8 +67,13 @@ class Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# The proxy is where the inventory says, not where a proxy variable points.
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay)
+def way(proxy: str = "", authorities: str = "") -> urllib.request.OpenerDirector:
+    """Asks through `proxy`, or directly; trusts those in the file `authorities`, or the system's."""
+    context = ssl.create_default_context(cafile=authorities or None)
+    proxies = {"http": proxy, "https": proxy} if proxy else {}
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context), Stay
+    )
 
 
 def read(path: Path) -> str:
@@ -105,8 +117,15 @@ def value(entry: re.Match[str]) -> str:
     return re.sub(r"\s+#.*", "", entry["bare"] or "").rstrip()
 
 
-def ask(url: str, key: str | None = None, body: bytes | None = None, seconds: float = 15) -> tuple[int, str]:
-    """Status and body of an answer; status 0 with the reason where there was none."""
+def ask(
+    url: str,
+    key: str | None = None,
+    body: bytes | None = None,
+    seconds: float = 15,
+    opener: urllib.request.OpenerDirector | None = None,
+) -> tuple[int, str]:
+    """Status and body of an answer; status 0 with the reason where there was none. opener: the way, else directly."""
+    opener = opener or way()
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
         try:
@@ -151,24 +170,107 @@ def gateway(port: str) -> dict[str, Any]:
     }
 
 
-def litellm(key: str, base: str, model: str) -> dict[str, Any]:
-    """How LiteLLM answers with the agent's key and without; what it has to say of a refusal, and of the model."""
-    base = base.rstrip("/")
-    alive, alive_text = ask(base.removesuffix("/v1") + "/health/liveliness")
-    keyed, keyed_text = ask(base + "/models", key) if alive else (0, "")
-    listed = within(parsed(keyed_text), "data")
-    names = [words(within(entry, "id")) for entry in listed] if isinstance(listed, list) else []
-    return {
-        "has_key": bool(key),
-        "alive": alive,
-        "alive_text": "" if alive == 200 else alive_text.replace(key or "\0", "***")[:SHORT],
+def litellm(environment: dict[str, str], version: str, base: str, model: str, *more: str) -> dict[str, Any]:
+    """How LiteLLM answers on the agent's way, with its key and without. It is not judged here.
+
+    names: those of its models that are most like `model`; asked: the answer of that one to one token, where the list
+    does not name it. unasked: why it could not be asked at all.
+    """
+    key, base = environment.get(LITELLM_KEY, ""), base.rstrip("/")
+    ranges, variables = reading(version, more[1] if len(more) > 1 else "[]")
+    proxy = proxy_for(base, environment, ranges)
+    told = {"has_key": bool(key), "keyed": 0, "keyed_text": "", "names": [], "count": 0, "bare": 0, "unasked": ""}
+    if proxy.lower().startswith("socks"):
+        return told | {"unasked": "the agent asks through a SOCKS proxy, which this look cannot"}
+    named = [environment.get(name, "").strip() for name in variables]
+    files = [name for name in (more[0] if more else "", *named) if name and Path(name).is_file()]
+    try:
+        opener = way(proxy, files[0] if files else "")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        return told | {"keyed_text": f"{files[0] if files else proxy.split('@')[-1]}: {error}"[:SHORT]}
+
+    def hidden(text: str) -> str:
+        return text.replace(key or "\0", "***")[:SHORT]
+
+    keyed, text = ask(base + "/models", key, opener=opener)
+    entries = within(parsed(text), "data") if keyed == 200 else None
+    names = [words(within(entry, "id")) for entry in entries] if isinstance(entries, list) else []
+    if keyed and model not in names:
+        body = json.dumps({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Say ok."}]})
+        asked, said = ask(base + "/chat/completions", key, body.encode(), 30, opener)
+        told |= {"asked": asked, "asked_text": "" if asked == 200 else hidden(said)}
+    return told | {
         "keyed": keyed,
-        "keyed_text": "" if keyed == 200 else keyed_text.replace(key or "\0", "***")[:SHORT],
-        "listed": any(fnmatchcase(model, name) if "*" in name else model == name for name in names),
+        "keyed_text": "" if keyed == 200 else hidden(text),
         "count": len(names),
-        "names": names[:NAMES],
-        "bare": ask(base + "/models")[0] if alive else 0,
+        "names": nearest(names, model),
+        "bare": ask(base + "/models", opener=opener)[0] if keyed else 0,
     }
+
+
+def reading(version: str, rows: str) -> tuple[bool, list[str]]:
+    """Whether this Hermes reads ranges in NO_PROXY, and which variables name a file of authorities.
+
+    rows: [[VERSION, RANGES, [VARIABLE...]]...] as JSON; the last one holds where its version is not known.
+    """
+    found: tuple[bool, list[str]] = (True, [])
+    mine = [int(part) for part in re.findall(r"\d+", version)[:3]]
+    for since, ranges, variables in json.loads(rows):
+        if not mine or [int(part) for part in since.split(".")] <= mine:
+            found = ranges, variables
+    return found
+
+
+def proxy_for(url: str, environment: dict[str, str], ranges: bool) -> str:
+    """The proxy through which the agent asks `url`; empty for none. As proxhermes/inventory/proxies.py has it."""
+    proxy = next((found for name in PROXIES if (found := environment.get(name, "").strip())), "")
+    host, port = host_and_port(url)
+    if not ranges:
+        value = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+        plain = [name.strip().lstrip(".").lower() for name in value.split(",")]
+        passed = value.strip() == "*" or any(name and (host == name or host.endswith(f".{name}")) for name in plain)
+    else:
+        both = ",".join(environment.get(name, "") for name in ("NO_PROXY", "no_proxy"))
+        passed = any(entry_has(entry.lower(), host, port) for entry in re.split(r"[\s,]+", both) if entry)
+    return "" if passed else re.sub(r"(?i)^socks:", "socks5:", proxy)
+
+
+def entry_has(entry: str, host: str, port: int | None) -> bool:
+    if entry == "*":
+        return True
+    name, only = host_and_port(entry)
+    if not name or (only is not None and only != port):
+        return False
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        suffix = name.removeprefix("*").removeprefix(".")
+        return host == suffix or host.endswith(f".{suffix}")
+    try:
+        return ipaddress.ip_address(host) in network
+    except ValueError:
+        return False
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    if "://" in text or text.startswith("//"):
+        url = urllib.parse.urlsplit(text)
+        try:
+            return (url.hostname or "").lower().rstrip("."), url.port
+        except ValueError:
+            return (url.hostname or "").lower().rstrip("."), None
+    found = re.fullmatch(r"\[([^\]]*)\](?::([0-9]+))?.*", text) or re.fullmatch(r"([^:]*):([0-9]+)", text)
+    if found:
+        return found[1].lower().rstrip("."), int(found[2]) if found[2] else None
+    return text.strip("[]").lower().rstrip("."), None
+
+
+def nearest(names: list[str], model: str) -> list[str]:
+    """Those that may be told: the model's own, patterns that it fits, and then such as are like it."""
+    own = [name for name in names if name == model or ("*" in name and name.split("*")[0] == model[: name.index("*")])]
+    short = [name for name in names[:COMPARED] if len(name) <= 100]
+    like = get_close_matches(model[:100], short, n=NAMES, cutoff=0.4)
+    return list(dict.fromkeys([*own[:NAMES], *like, *names[:NAMES]]))[:NAMES]
 
 
 def question(key: str, port: str, seconds: float, prompt: str) -> dict[str, Any]:
@@ -221,7 +323,9 @@ def main(what: str, home: str, port: str, *more: str) -> int:
     elif what == "known":
         told = {profile: known(home, port, profile) for profile in more}
     else:
-        told = {"gateway": gateway(port), "litellm": litellm(keys.get(LITELLM_KEY, ""), *more)}
+        running = gateway(port)
+        # What Hermes reads of its .env goes before what it was started with (hermes_cli/env_loader.py).
+        told = {"gateway": running, "litellm": litellm({**os.environ, **keys}, running["version"], *more)}
     print(json.dumps(told))
     return 0 if told.get("answered", True) else 1
 

@@ -6,7 +6,8 @@
 #
 # Prints one fact a line, `name=value`; a name that ends in `:b64` has a value in base64. The contents of .env are among
 # them: the output is not for a log. With a file litellm.curl beside this script (a curl configuration that holds the
-# key's header), LiteLLM is asked as well.
+# key's header and the way), LiteLLM is asked as well: for its models, and with litellm.ask.N for one token of those that
+# its list does not have.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
 cd "$(dirname "$0")"
@@ -157,19 +158,41 @@ files() {
   done
 }
 
+# litellm_ask SECONDS FILE URL [CURL'S OPTION...]: LiteLLM's status; 000 and a reason in $scratch/error where there is none. The
+# configuration beside this script has the key, and the way on which the agent asks.
+litellm_ask() {
+  seconds=$1 file=$2 url=$3
+  shift 3
+  : >"$file"
+  code=$(curl -sS -g -m "$seconds" -K "$here/litellm.curl" -o "$file" -w '%{http_code}' "$@" "$url" 2>"$scratch/error") || true
+  echo "${code:-000}"
+}
+
 litellm_facts() {
   [ -f "$here/litellm.curl" ] || return 0
   have curl || return 0 # asked again when it is there
-  status=$(curl -sS -m 10 -K "$here/litellm.curl" -o "$scratch/models" -w '%{http_code}' "$litellm/models" 2>"$scratch/error") || true
-  fact litellm.status "${status:-000}"
-  [ -s "$scratch/error" ] && fact64 litellm.error <"$scratch/error"
+  status=$(litellm_ask 10 "$scratch/models" "$litellm/models")
+  fact litellm.status "$status"
+  [ -s "$scratch/error" ] && head -c 2000 "$scratch/error" | fact64 litellm.error
   [ -s "$scratch/models" ] && head -c 1000000 "$scratch/models" | fact64 litellm.models
   # Only newer versions tell the context in /models; this one tells it for every model that is configured with it.
-  if [ "${status:-000}" = 200 ]; then
-    curl -sS -m 10 -K "$here/litellm.curl" -o "$scratch/model-info" "${litellm%/v1}/model/info" 2>/dev/null &&
+  if [ "$status" = 200 ]; then
+    [ "$(litellm_ask 10 "$scratch/model-info" "${litellm%/v1}/model/info")" = 000 ] ||
       head -c 4000000 "$scratch/model-info" | fact64 litellm.info
   fi
-  return 0
+  [ "$status" = 000 ] || unlisted
+}
+
+# A model that the list does not name is asked itself: the list knows no hidden alias, and may not be for this key.
+unlisted() {
+  for each in litellm.ask.*; do
+    number=${each##*.}
+    if [ "$status" = 200 ] && head -c 1000000 "$scratch/models" | tr -d ' \n\r\t' | grep -qF -f "litellm.listed.$number"; then continue; fi
+    asked=$(litellm_ask 30 "$scratch/said" "$litellm/chat/completions" -H 'Content-Type: application/json' --data-binary "@$each")
+    fact "litellm.asked.$number" "$asked"
+    if [ "$asked" = 000 ]; then cp "$scratch/error" "$scratch/said"; fi
+    head -c 2000 "$scratch/said" | fact64 "litellm.said.$number"
+  done
 }
 
 system

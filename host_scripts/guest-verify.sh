@@ -51,7 +51,8 @@ done
 ask codes 70 rt_codes
 # What runs is asked through its own API, and its files: another process beside it may harm it (Hermes 0.21.0 to 0.21.2).
 # The standard library alone, isolated: nothing of the agent's is run. The keys stay where they are, in its .env.
-ask probe 90 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model"
+ask probe 100 rt_exec "$python" -I -S -c "$(cat agent-probe.py)" look "$inner_home" "$api_port" "$litellm" "$model" \
+  "$litellm_ca" "$readings"
 
 # What the gateway knows of jobs and skills, of these profiles; of skills the command, where the gateway fails at them.
 known() {

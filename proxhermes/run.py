@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from proxhermes import upstream
 from proxhermes.apply.container import apply_container, bring_up, note_version
 from proxhermes.apply.guest import Stale, apply_engine, apply_hermes, apply_prepared, apply_tools
 from proxhermes.apply.host import apply_host
@@ -24,6 +25,7 @@ from proxhermes.facts.registry import newer
 from proxhermes.facts.templates import read_templates
 from proxhermes.hermes.environment import litellm_key
 from proxhermes.hermes.image import Unanswered
+from proxhermes.hermes.route import route
 from proxhermes.hermes.wanted import Wanted, gather
 from proxhermes.inventory.models import Agent
 from proxhermes.plan import migration
@@ -210,7 +212,8 @@ def _looked(target: Target, doors: Doors, events: Events) -> tuple[GuestFacts, I
     agent = target.agent
     with events.step(f"look into CT {agent.vmid}"):
         look = looked_at(agent, target.wanted)
-        facts = read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look)
+        way = route(agent, target.wanted, upstream.RELEASES[-1].reading)
+        facts = read_guest(agent, doors.guest(agent.vmid), litellm_key(agent), look, way)
         return facts, plan_inner(target, facts)
 
 

@@ -16,6 +16,27 @@ Version = tuple[int, ...]
 Reader = Literal["pyyaml", "ruamel"]
 
 
+PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
+"""Variables that name a proxy, the first that is set for all schemes (0.19, 0.22: agent/process_bootstrap.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the variables of the environment are read that lead to the model.
+
+    ranges: NO_PROXY may hold ranges (10.0.0.0/8), ports and `*.`; else it is read as urllib does (0.19:
+    agent/process_bootstrap.py; 0.22: agent/proxy_bypass.py). authorities: variables that name a file of certificates, the
+    first that is set (agent/ssl_verify.py); `ssl_ca_cert` of a provider goes before.
+    """
+
+    ranges: bool
+    authorities: tuple[str, ...]
+
+
+_OLD_READING: Final = Reading(False, ("HERMES_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+_READING: Final = Reading(True, ("SSL_CERT_FILE",))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What holds from version `since` on.
@@ -42,6 +63,7 @@ class Release:
     profiles: bool = True
     cron_keeps_model: bool = False
     hidden_servers: frozenset[str] = frozenset()
+    reading: Reading = _READING
 
 
 _TOOLSETS: Final = frozenset(
@@ -95,6 +117,7 @@ RELEASES: Final = (
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
+        reading=_OLD_READING,
     ),
     Release(
         since=(0, 20),
@@ -106,6 +129,7 @@ RELEASES: Final = (
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
+        reading=_OLD_READING,
     ),
     # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
     Release(
@@ -118,6 +142,7 @@ RELEASES: Final = (
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
+        reading=_OLD_READING,
     ),
     # ruamel.yaml in the place of PyYAML (hermes_yaml.py).
     Release(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -20,9 +20,9 @@ from proxhermes.facts import skills, tree
 from proxhermes.facts.frame import frame
 from proxhermes.facts.skills import Fetched
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes import curl, registry
+from proxhermes.hermes import registry, route
 from proxhermes.hermes.files import UnusableFile
-from proxhermes.hermes.litellm import Answer
+from proxhermes.hermes.litellm import Answer, Asked
 from proxhermes.hermes.skills import SCRIPTS as SKILLS
 from proxhermes.hermes.skills import bundle as skills_asked
 from proxhermes.inventory.models import Agent
@@ -147,8 +147,10 @@ class GuestFacts:
         return parse_state(self.content("state"))
 
 
-def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[str] = ()) -> GuestFacts:
-    """Ask the guest. key: LiteLLM's, sent as a file in the bundle; None: LiteLLM is not asked.
+def read_guest(
+    agent: Agent, guest: Guest, key: Secret | None, look: Iterable[str] = (), way: route.Route | None = None
+) -> GuestFacts:
+    """Ask the guest. key: LiteLLM's, sent as a file in the bundle; None: LiteLLM is not asked. way: on which it is.
 
     look: labels of the agent's files that `tree` has to say something of, besides those that were installed last.
 
@@ -158,7 +160,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[st
     bundle |= registry.bundle(agent)
     bundle |= {name: (content, 0o600) for name, content in skills_asked(agent).items()}
     if key is not None:
-        bundle["litellm.curl"] = (curl_header(key.reveal()), 0o600)
+        bundle |= route.bundle(agent, key.reveal(), way or route.Route())
     arguments = [mount.guest for mount in agent.mounts]
     doing = f"looking into CT {agent.vmid}"
     try:
@@ -172,7 +174,7 @@ def read_guest(agent: Agent, guest: Guest, key: Secret | None, look: Iterable[st
     if not result.ok or not result.stdout.rstrip().endswith("facts=complete"):
         failed = CommandFailed("", command=SCRIPT, rc=result.rc, stderr=result.stderr)
         raise _without_output(failed, f"{SCRIPT} failed in CT {agent.vmid} with code {result.rc}", doing)
-    return parse(result.stdout)
+    return parse(result.stdout, route.models(agent))
 
 
 def _without_output(error: CommandFailed, message: str, doing: str) -> CommandFailed:
@@ -181,13 +183,8 @@ def _without_output(error: CommandFailed, message: str, doing: str) -> CommandFa
     return CommandFailed(message, command=error.command, rc=error.rc, stderr=said, doing=doing)
 
 
-def curl_header(key: str) -> bytes:
-    """A curl configuration with the key's header: in a file, for arguments show in the process list."""
-    return curl.option("header", f"Authorization: Bearer {key}")
-
-
-def parse(output: str) -> GuestFacts:
-    """The facts in the script's output."""
+def parse(output: str, models: Sequence[str] = ()) -> GuestFacts:
+    """The facts in the script's output. models: those that LiteLLM may have been asked, in their order."""
     facts: dict[str, bytes] = {}
     for line in output.split("\n"):  # and at nothing else that ends a line: a name of the agent's may hold that
         by_path = line.startswith(_BY_PATH)
@@ -219,7 +216,7 @@ def parse(output: str) -> GuestFacts:
         tree=tree.parse(output),
         places={path: Place(value) for path, value in _below("place.", text).items()},
         mounted={path: value == "yes" for path, value in _below("mount.", text).items()},
-        litellm=_litellm(text),
+        litellm=_litellm(text, models),
         skills=skills.parse(output),
         profiles=tuple(name for name in text.get("profiles", "").split() if _PROFILE.fullmatch(name)),
         codes={name: code for name, told in _below("code.", text).items() if (code := upstream.code(told))},
@@ -290,7 +287,7 @@ def _container(text: Mapping[str, str]) -> DockerContainer | None:
     )
 
 
-def _litellm(text: Mapping[str, str]) -> Answer | None:
+def _litellm(text: Mapping[str, str], models: Sequence[str]) -> Answer | None:
     if "litellm.status" not in text:
         return None
     return Answer(
@@ -298,6 +295,11 @@ def _litellm(text: Mapping[str, str]) -> Answer | None:
         models=text.get("litellm.models:", ""),
         info=text.get("litellm.info:", ""),
         error=" ".join(text.get("litellm.error:", "").split()),
+        asked={
+            model: Asked(_number(text[status]) or 0, text.get(f"litellm.said.{number}:", ""))
+            for number, model in enumerate(models)
+            if (status := f"litellm.asked.{number}") in text
+        },
     )
 
 

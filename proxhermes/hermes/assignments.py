@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from proxhermes.hermes import compose, layout, package, podman, unit, workplace
+from proxhermes.hermes import compose, layout, package, podman, route, unit, workplace
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
@@ -34,6 +34,8 @@ def assignments(agent: Agent) -> dict[str, str]:
         "api_port": str(api_port(agent)),
         "litellm": agent.litellm.base_url,
         "model": agent.litellm.model,
+        "litellm_ca": route.ca_path(agent) if agent.litellm.ca_file else "",
+        "readings": route.rows(),
         "python": layout.python(agent),
         **package.names(agent),
         **unit.names(agent),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from proxhermes.errors import UsageError
-from proxhermes.hermes import labels, layout, workplace
+from proxhermes.hermes import labels, layout, route, workplace
 from proxhermes.inventory.documents import Document, Plugin
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
@@ -77,7 +78,21 @@ def given(agent: Agent) -> tuple[Given, ...]:
     for name, skill in agent.hermes.skills.items():
         if skill.path is not None:
             found += skill_files(name, skill.path, f"{at}.skills.{name}.path")
+    if agent.litellm.ca_file is not None:
+        found.append(Given("home", route.CA, _certificates(agent.litellm.ca_file), effective=False))
     return (*found, *parked(agent))
+
+
+def _certificates(file: LocalPath) -> bytes:
+    """The content of `litellm.ca_file`. Raises UsageError where it cannot be read, or holds no certificate."""
+    content = file.read("litellm.ca_file")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode())
+    except (ValueError, ssl.SSLError):
+        raise UsageError(
+            f"litellm.ca_file: {file.path} holds no certificates in PEM", hint="-----BEGIN CERTIFICATE----- …"
+        ) from None
+    return content
 
 
 def parked(agent: Agent) -> tuple[Given, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes import upstream
-from proxhermes.hermes import layout, mcp, messaging
+from proxhermes.hermes import layout, mcp, messaging, route
 from proxhermes.hermes.merge import lookup, merged
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def declared(agent: Agent) -> dict[str, Any]:
     if hermes.config_file is not None:
         return {}
     sections: dict[str, Any] = {"model": _model(agent.litellm)}
+    if agent.litellm.ca_file is not None:
+        # Found by its URL, by the gateway and all that it starts (0.19, 0.22: get_custom_provider_tls_settings).
+        server = {"base_url": agent.litellm.base_url, "key_env": KEY_VARIABLE, "ssl_ca_cert": route.ca_path(agent)}
+        sections["providers"] = {"litellm": server}
     sections = merged(sections, messaging.settings(agent.messaging))
     terminal = _terminal(hermes.terminal)
     if hermes.working_directory is not None:

@@ -22,6 +22,7 @@ _ELSEWHERE: Final = {
     "mcp-tokens": "hermes.mcp_tokens",
     "plugins": "hermes.plugins",
     "workspace": "hermes.documents",
+    "litellm-ca.pem": "litellm.ca_file",
 }
 """What an option of its own puts into HERMES_HOME."""
 _STATE: Final = re.compile(

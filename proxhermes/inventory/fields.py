@@ -251,7 +251,14 @@ Name = Annotated[
 ]
 
 
-ModelName = Annotated[str, Matching(r"\S+", "the name of a model", "one word, as LiteLLM lists it")]
+ModelName = Annotated[
+    str,
+    Matching(
+        r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f\u0085\u2028\u2029]*[^\s\x00-\x1f\x7f])?",
+        "the name of a model",
+        "one line as LiteLLM has it, without blanks around it",
+    ),
+]
 _PROFILES_OWN: Final = "default|hermes|root|sudo|test|tmp"
 """Names that Hermes keeps for itself (0.22: hermes_cli/profiles.py)."""
 ProfileName = Annotated[

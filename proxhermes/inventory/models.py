@@ -37,6 +37,7 @@ from proxhermes.inventory.fields import (
     mistake,
 )
 from proxhermes.inventory.hermes import Hermes
+from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.messaging import Messaging
 from proxhermes.inventory.mounts import Mount
 from proxhermes.inventory.network import Network
@@ -146,6 +147,11 @@ class LiteLLM(Model):
     base_url: HttpUrl = Field(description="Its OpenAI-compatible URL, as in http://10.1.10.22:4000/v1.")
     api_key: SecretRef = Field(description="A virtual key, or the master key.")
     model: ModelName = Field(description="The model's name as LiteLLM exposes it.")
+    ca_file: LocalPath | None = Field(
+        default=None,
+        description="Certificates in PEM that its https is checked against, in the place of the system's.",
+        examples=["ca/litellm.pem"],
+    )
     context_length: int | None = Field(
         default=None,
         ge=HERMES_SMALLEST_CONTEXT,

@@ -10,6 +10,7 @@ from proxhermes.inventory import (
     crons_rules,
     folder_rules,
     hermes_rules,
+    litellm_rules,
     mcp_rules,
     network_rules,
     package_rules,
@@ -32,6 +33,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     folder_rules.check(agents, report)
     network_rules.check(agents, report)
     homes = profiles.trees(agents)
+    litellm_rules.check(agents, report)
     for each in (hermes_rules, mcp_rules, crons_rules, skills_rules):
         each.check(homes, report)
     profile_rules.check(agents, report)

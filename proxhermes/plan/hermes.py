@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from proxhermes import upstream
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
 from proxhermes.facts.profiles import of_agent
-from proxhermes.hermes import litellm, messaging
+from proxhermes.hermes import litellm, messaging, route
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
@@ -77,7 +78,9 @@ def plan_hermes(
     """
     facts = facts or GuestFacts()
     length, notes = _asked(agent, facts)
-    contexts = {each.name: _asked(each, facts)[0] for each in profiles_of(agent)}
+    asked = {each.name: _asked(each, facts) for each in profiles_of(agent)}
+    contexts = {name: length for name, (length, _) in asked.items()}
+    notes = list(dict.fromkeys([*notes, *(note for _, more in asked.values() for note in more)]))
     move = plan_move(agent, facts)
     package = plan_package(agent, facts, wanted.package) if isinstance(agent.runtime, InstalledRuntime) else None
     installed = facts.image_id if package is None else package.id
@@ -114,7 +117,14 @@ def plan_hermes(
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
         configs={**home.configs, **others.configs},
-        notes=(*notes, *_version_notes(code), *home.notes, *others.notes, *service.notes),
+        notes=(
+            *notes,
+            *_version_notes(code),
+            *_way_notes(agent, wanted, code),
+            *home.notes,
+            *others.notes,
+            *service.notes,
+        ),
     )
 
 
@@ -125,6 +135,17 @@ def _version_notes(code: upstream.Code | None) -> tuple[str, ...]:
     return (f"Hermes {code.version} is newer than all that this proxhermes knows: it is treated as {known}",)
 
 
+def _way_notes(agent: Agent, wanted: Wanted, code: upstream.Code | None) -> tuple[str, ...]:
+    """LiteLLM was asked on the way of the newest Hermes; an older one may take another."""
+    if code is None or code.release.reading.ranges:
+        return ()
+    asked, way = (route.route(agent, wanted, each.reading) for each in (upstream.RELEASES[-1], code.release))
+    if asked.proxy == way.proxy:
+        return ()
+    host = urlsplit(agent.litellm.base_url).hostname
+    return (f"Hermes {code.version} reads no ranges in NO_PROXY, and asks LiteLLM through the proxy: add {host} to it",)
+
+
 def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
     """The model's context as LiteLLM tells it, and notes. Raises Refused for what cannot work."""
     if facts.litellm is None:
@@ -132,14 +153,13 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
     doing = f"asking LiteLLM from inside CT {agent.vmid}, before anything is set up there"
     verdict = litellm.judge(facts.litellm, agent.litellm.model)
     if verdict.standing is litellm.Standing.UNREACHABLE:
-        return None, [
-            f"{verdict.reason} ({agent.litellm.base_url}); Hermes is set up, but will not answer until it does"
-        ]
-    if verdict.standing is not litellm.Standing.FINE:
+        where = f"asked at {agent.litellm.base_url} from inside the container"
+        return None, [f"{verdict.reason} ({where}); Hermes is set up, but will not answer until it does"]
+    if verdict.standing in (litellm.Standing.KEY_REFUSED, litellm.Standing.MODEL_UNKNOWN):
         hint = (
             "see litellm.api_key in the inventory: it must be a key of this proxy"
             if verdict.standing is litellm.Standing.KEY_REFUSED
-            else "litellm.model in the inventory must be one of them; a key may also be limited to some models"
+            else "litellm.model in the inventory must be one that it serves; a key may be limited to some models"
         )
         raise Refused(verdict.reason, doing=doing, hint=hint)
     length = agent.litellm.context_length or verdict.context_length
@@ -149,4 +169,10 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
             doing=doing,
             hint="another model, or correct max_input_tokens in LiteLLM; litellm.context_length goes before it",
         )
-    return verdict.context_length, []
+    notes = [verdict.reason] if verdict.standing is litellm.Standing.DOUBTFUL else []
+    if length is None and not verdict.listed:
+        notes.append(
+            f"LiteLLM does not tell the context of {agent.litellm.model}, which it does not list: Hermes takes one of "
+            "its own unless litellm.context_length says it"
+        )
+    return verdict.context_length, notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxhermes import upstream
-from proxhermes.hermes import messaging, ports
+from proxhermes.hermes import litellm, messaging, ports
 from proxhermes.plan.model import Layer
 from proxhermes.verify import configuration, files, service
 from proxhermes.verify.model import Check, Finding, failed, hindered, passed, skipped, warned
@@ -70,63 +70,82 @@ def _platforms(scene: Scene) -> Finding:
     return passed("; ".join(lines)) if lines else skipped("no platform is enabled")
 
 
+def _verdict(scene: Scene) -> litellm.Verdict:
+    return scene.probe.litellm.verdict(scene.agent.litellm.model)
+
+
+def _unreached(scene: Scene) -> Finding | None:
+    """What to say in the place of all else where LiteLLM could not be asked, or does not answer."""
+    if scene.probe.litellm.unasked:
+        return skipped(scene.probe.litellm.unasked)
+    if _verdict(scene).standing is litellm.Standing.UNREACHABLE:
+        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
+    return None
+
+
 def _litellm_reached(scene: Scene) -> Finding:
-    probe, url = scene.probe.litellm, scene.agent.litellm.base_url
-    if probe.alive != 200:
-        said = f"HTTP {probe.alive}" if probe.alive else probe.alive_text
-        return failed(
-            f"LiteLLM at {url} does not answer: {said}", "is it running, and routed from the agent's network?"
-        )
-    return passed(f"{url} is alive, seen from the agent's place")
+    url, verdict = scene.agent.litellm.base_url, _verdict(scene)
+    if scene.probe.litellm.unasked:
+        return skipped(scene.probe.litellm.unasked)
+    if verdict.standing is litellm.Standing.UNREACHABLE:
+        return failed(f"{url}: {verdict.reason}", _way_out(verdict.reason))
+    return passed(f"{url} answers, asked as the agent asks")
+
+
+def _way_out(reason: str) -> str:
+    if "CERTIFICATE" in reason.upper():
+        return "`litellm.ca_file` names the authority that signed its certificate"
+    return "is it running, routed from the agent's network, and right in HTTPS_PROXY and NO_PROXY?"
 
 
 def _litellm_key(scene: Scene) -> Finding:
-    probe = scene.probe.litellm
-    if probe.alive != 200:
-        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
-    if not probe.has_key:
+    if not scene.probe.litellm.has_key:
         return failed("the agent has no key: LITELLM_API_KEY is not in its .env")
-    if probe.keyed != 200:
-        return failed(
-            f"LiteLLM refuses the key: HTTP {probe.keyed} {probe.keyed_text}",
-            "check litellm.api_key; a key that LiteLLM does not know answers 400 or 401",
-        )
+    if unreached := _unreached(scene):
+        return unreached
+    verdict = _verdict(scene)
+    if verdict.standing is litellm.Standing.KEY_REFUSED:
+        return failed(verdict.reason, "check litellm.api_key; a key that LiteLLM does not know answers 400 or 401")
     return passed("the key is accepted")
 
 
 def _litellm_closed(scene: Scene) -> Finding:
-    probe = scene.probe.litellm
-    if probe.alive != 200:
-        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
-    if probe.bare == 200:
+    if unreached := _unreached(scene):
+        return unreached
+    bare = scene.probe.litellm.bare
+    if bare == 200:
         return warned("LiteLLM answers without a key", "set general_settings.master_key in LiteLLM")
-    if probe.bare not in (400, 401, 403):
-        return warned(f"asked without a key, it neither answered nor refused: HTTP {probe.bare}")
-    return passed(f"without a key: HTTP {probe.bare}")
+    if bare not in litellm.REFUSED:
+        return warned(f"asked without a key, it neither answered nor refused: HTTP {bare}")
+    return passed(f"without a key: HTTP {bare}")
 
 
 def _litellm_model(scene: Scene) -> Finding:
-    probe, wanted = scene.probe.litellm, scene.agent.litellm.model
-    if probe.keyed != 200:
+    if scene.probe.litellm.unasked or _verdict(scene).standing in _DEAF:
         return _unheard(scene)
-    if not probe.listed:
-        names = ", ".join(probe.names) + (", …" if probe.count > len(probe.names) else "")
-        return failed(f"LiteLLM has no model {wanted!r}; it has: {names or 'none'}", "litellm.model")
-    return passed(f"{wanted} is one of {probe.count}")
+    verdict, wanted = _verdict(scene), scene.agent.litellm.model
+    if verdict.standing is litellm.Standing.MODEL_UNKNOWN:
+        return failed(verdict.reason, "litellm.model")
+    if verdict.standing is litellm.Standing.DOUBTFUL:
+        return warned(verdict.reason, "is the model behind it up?")
+    count = scene.probe.litellm.count
+    return passed(f"{wanted} is one of {count}" if verdict.listed else f"{wanted} answers, and is not listed")
+
+
+_DEAF: Final = (litellm.Standing.UNREACHABLE, litellm.Standing.KEY_REFUSED)
 
 
 def _unheard(scene: Scene) -> Finding:
     """LiteLLM does not talk to the agent: which check says why."""
-    if scene.probe.litellm.alive != 200:
-        return hindered(scene, "hermes.litellm-reached", "LiteLLM was not reached")
-    return hindered(scene, "hermes.litellm-key", "LiteLLM does not take the agent's key")
+    return _unreached(scene) or hindered(scene, "hermes.litellm-key", "LiteLLM does not take the agent's key")
 
 
 def _silent(scene: Scene) -> Finding | None:
     """Why the agent cannot answer, as was seen already: without its model, it takes Hermes minutes to say so."""
     if scene.probe.gateway.status != 200:
         return hindered(scene, "hermes.gateway", "the gateway does not answer")
-    return None if scene.probe.litellm.keyed == 200 else _unheard(scene)
+    deaf = _verdict(scene).standing in _DEAF and not scene.probe.litellm.unasked
+    return _unheard(scene) if deaf else None
 
 
 def _answer(scene: Scene) -> Finding:
@@ -205,7 +224,7 @@ CHECKS = (
     Check("hermes.litellm-reached", Layer.HERMES, "Does the agent reach LiteLLM?", _litellm_reached),
     Check("hermes.litellm-key", Layer.HERMES, "Does LiteLLM accept its key?", _litellm_key),
     Check("hermes.litellm-closed", Layer.HERMES, "Does LiteLLM refuse without a key?", _litellm_closed),
-    Check("hermes.litellm-model", Layer.HERMES, "Does LiteLLM list the model?", _litellm_model),
+    Check("hermes.litellm-model", Layer.HERMES, "Does LiteLLM serve the model?", _litellm_model),
     Check("hermes.answer", Layer.HERMES, "Does a prompt come back answered through LiteLLM?", _answer),
     Check("hermes.tool", Layer.HERMES, "Does a file that the agent writes appear on the node?", _tool),
     Check("hermes.ports", Layer.HERMES, "Is nothing reachable that is not published?", _closed),

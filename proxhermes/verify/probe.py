@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxhermes.errors import ProxhermesError
+from proxhermes.hermes import litellm
 
 if TYPE_CHECKING:
     from proxhermes.verify.scene import Answer
@@ -30,20 +31,27 @@ class Gateway(_Told):
 
 
 class LiteLlm(_Told):
-    """LiteLLM from the agent's place: is it alive, what does it answer with the agent's key and without (`bare`).
+    """LiteLLM on the agent's way: what it answers with the agent's key, and without (`bare`).
 
-    listed: whether it has the model; names: some of the `count` that it has.
+    names: some of the `count` models that it lists; asked: the model's own answer to one token, None where it was not
+    asked; unasked: why LiteLLM itself was not.
     """
 
     has_key: bool
-    alive: Status
-    alive_text: Text
     keyed: Status
     keyed_text: Text
-    listed: bool
     count: Annotated[int, Field(ge=0, le=10**7)]
     names: Annotated[list[Text], Field(max_length=100)]
     bare: Status
+    asked: Status | None = None
+    asked_text: Text = ""
+    unasked: Text = ""
+
+    def verdict(self, model: str) -> litellm.Verdict:
+        """How it stands to `model`."""
+        asked = None if self.asked is None else litellm.Asked(self.asked, self.asked_text)
+        said = "" if self.keyed == 200 else litellm.message(self.keyed_text)
+        return litellm.weigh(litellm.Heard(self.keyed, said, tuple(self.names), self.count, asked), model)
 
 
 class Probe(_Told):

@@ -41,7 +41,7 @@ ANSWER_SECONDS = 180
 # Hermes tries a dead model again and again (upstream.Release.unreachable_s): what it says then, it says a moment later.
 LAST_WORDS_SECONDS = 30
 # All that guest-verify.sh asks, should each of its questions take its whole time, and a mount's two of them.
-GUEST_SECONDS = 550
+GUEST_SECONDS = 560
 MOUNT_SECONDS = 30
 PROBE = "agent-probe.py"
 # The gateway's API and the dashboard, whether or not something listens inside (Hermes: docker.md).

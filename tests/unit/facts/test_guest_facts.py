@@ -118,7 +118,7 @@ def test_the_key_travels_as_a_file_for_curl(make_agent: Any) -> None:
     fake = FakeGuest(CommandResult(0, OUTPUT, ""))
     guest.read_guest(make_agent(), fake, Secret('sk-"quoted"\\'))  # type: ignore[arg-type]
     content, mode = fake.bundle["litellm.curl"]
-    assert content == b'header = "Authorization: Bearer sk-\\"quoted\\"\\\\"\n'
+    assert content == b'header = "Authorization: Bearer sk-\\"quoted\\"\\\\"\nnoproxy = "*"\n'
     assert mode == 0o600
     assert not any("sk-" in argument for argument in fake.args)
     assert fake.args == ["/data", "/fast"]

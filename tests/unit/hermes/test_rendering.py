@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxhermes.errors import SecretError, UsageError
 from proxhermes.hermes import daemon, environment, litellm, messaging, ports, settings
@@ -150,6 +153,19 @@ NO_KEY = '{"error":{"message":"Authentication Error, No api key passed in.","typ
 NO_DB = '{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}'
 
 
+NO_MODEL = (
+    '{"error":{"message":"/chat/completions: Invalid model name passed in model=x. Call `/v1/models`","code":"400"}}'
+)
+NOT_MINE = (
+    '{"error":{"message":"key not allowed to access model. This key can only access models=[\'a\']","code":"403"}}'
+)
+NO_LIST = '{"error":{"message":"Virtual key is not allowed to call this route","code":"403"}}'
+
+
+def said(status: int, body: str = "{}") -> dict[str, litellm.Asked]:
+    return {"hidden": litellm.Asked(status, body)}
+
+
 @pytest.mark.parametrize(
     ("answer", "model", "standing", "length"),
     [
@@ -157,6 +173,23 @@ NO_DB = '{"error":{"message":"No connected db.","type":"no_db_connection","param
         (litellm.Answer(200, MODELS), "openai/gpt-x", "fine", None),
         (litellm.Answer(200, MODELS), "claude", "model unknown", None),
         (litellm.Answer(200, '{"data": []}'), "claude", "model unknown", None),
+        (litellm.Answer(200, MODELS, asked=said(200)), "hidden", "fine", None),
+        (litellm.Answer(200, MODELS, asked=said(400, NO_MODEL)), "hidden", "model unknown", None),
+        (litellm.Answer(200, MODELS, asked=said(403, NOT_MINE)), "hidden", "model unknown", None),
+        (
+            litellm.Answer(200, MODELS, asked=said(400, '{"error": {"message": "max_tokens"}}')),
+            "hidden",
+            "doubtful",
+            None,
+        ),
+        (litellm.Answer(200, MODELS, asked=said(0, "timed out")), "hidden", "doubtful", None),
+        (litellm.Answer(403, NO_LIST, asked=said(200)), "hidden", "fine", None),
+        (litellm.Answer(404, "<html>", asked=said(200)), "hidden", "fine", None),
+        (litellm.Answer(403, NO_LIST, asked=said(503, "down")), "hidden", "doubtful", None),
+        (litellm.Answer(403, NO_LIST, asked=said(400, NO_MODEL)), "hidden", "model unknown", None),
+        (litellm.Answer(401, NO_KEY, asked=said(401, NO_KEY)), "hidden", "key refused", None),
+        (litellm.Answer(502, "bad gateway", asked=said(502, "bad gateway")), "hidden", "unreachable", None),
+        (litellm.Answer(404, "<html>", asked=said(401, NO_KEY)), "hidden", "key refused", None),
         (litellm.Answer(401, NO_KEY), "claude-sonnet", "key refused", None),
         (litellm.Answer(400, NO_DB), "claude-sonnet", "key refused", None),
         (litellm.Answer(0, error="curl: (7) Failed to connect"), "claude-sonnet", "unreachable", None),
@@ -168,6 +201,36 @@ def test_the_proxy_is_judged(answer: litellm.Answer, model: str, standing: str, 
     verdict = litellm.judge(answer, model)
     assert (verdict.standing, verdict.context_length) == (standing, length)
     assert bool(verdict.reason) == (standing != "fine")
+
+
+@pytest.mark.parametrize(
+    ("names", "model", "told"),
+    [
+        ([f"openai/gpt-{n}" for n in range(230)] + ["claude-sonnet-4-5"], "claude-sonnet-45", "claude-sonnet-4-5"),
+        (["a", "b", "c"], "x", "it lists: a, b, c"),
+        ([], "x", "it lists: none"),
+    ],
+)
+def test_of_a_long_list_the_nearest_names_are_told(names: list[str], model: str, told: str) -> None:
+    answer = litellm.Answer(200, json.dumps({"data": [{"id": name} for name in names]}))
+    reason = litellm.judge(answer, model).reason
+    assert told in reason and len(reason) < 200
+
+
+@given(st.text("ab*/.[", max_size=12), st.text("ab/.[", max_size=12))
+def test_a_pattern_stands_for_anything_in_the_place_of_its_stars(name: str, model: str) -> None:
+    meant = re.fullmatch(".*".join(map(re.escape, name.split("*"))), model) is not None
+    assert litellm.serves([name], model) == meant
+
+
+def test_a_pattern_with_many_stars_takes_no_time() -> None:
+    assert not litellm.serves(["*a" * 50_000 + "b"], "a" * 50_000)
+
+
+def test_a_wildcards_context_is_the_models() -> None:
+    info = {"data": [{"model_name": "openai/*", "model_info": {"max_input_tokens": 128_000}}]}
+    answer = litellm.Answer(200, MODELS, json.dumps(info))
+    assert litellm.judge(answer, "openai/gpt-x").context_length == 128_000
 
 
 def test_the_smallest_deployments_context_counts() -> None:

@@ -7,9 +7,11 @@ import importlib.util
 import io
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +25,10 @@ from hypothesis import strategies as st
 
 from proxhermes.hermes import env
 from proxhermes.hermes.environment import API_KEY
+from proxhermes.hermes.litellm import question
+from proxhermes.hermes.route import rows
 from proxhermes.hermes.settings import KEY_VARIABLE
+from proxhermes.inventory.proxies import proxy_for
 from proxhermes.transport.scripts import script
 from proxhermes.verify.probe import Probe, Reply, read
 from proxhermes.verify.scene import Answer
@@ -51,10 +56,10 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[dict[str, Any]], Web]]:
+def serve() -> Iterator[Callable[..., Web]]:
     servers: list[ThreadingHTTPServer] = []
 
-    def start(pages: dict[str, Any]) -> Web:
+    def start(pages: dict[str, Any], context: ssl.SSLContext | None = None) -> Web:
         web = Web(pages)
 
         class Handler(BaseHTTPRequestHandler):
@@ -78,6 +83,8 @@ def serve() -> Iterator[Callable[[dict[str, Any]], Web]]:
 
         server = Server(("127.0.0.1", 0), Handler)
         servers.append(server)
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         web.port = server.server_port
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return web
@@ -95,7 +102,7 @@ def keyed(headers: Any, _: bytes) -> tuple[Any, ...]:
     return (401, {"error": f"no: {headers['Authorization']}"}) if headers["Authorization"] else (401, "{}")
 
 
-LITELLM = {"/health/liveliness": (200, '"I am alive!"'), "/v1/models": keyed}
+LITELLM = {"/v1/models": keyed}
 GATEWAY = {"/health": (200, {"status": "ok", "version": "0.22.2"})}
 
 
@@ -113,8 +120,10 @@ def run(*argv: str, cwd: Path | None = None, **environment: str) -> tuple[int, s
     return done.returncode, done.stdout
 
 
-def look(home: Path, port: int = 1, litellm: int = 1, model: str = "claude-sonnet", **more: Any) -> Probe:
-    code, told = run("look", str(home), str(port), f"http://127.0.0.1:{litellm}/v1", model, **more)
+def look(
+    home: Path, port: int = 1, litellm: int = 1, model: str = "claude-sonnet", more: tuple[str, ...] = (), **others: Any
+) -> Probe:
+    code, told = run("look", str(home), str(port), f"http://127.0.0.1:{litellm}/v1", model, *more, **others)
     assert KEY not in told and API not in told and code == 0
     return read(Probe, Answer(told, "", 0))
 
@@ -153,21 +162,137 @@ def test_all_is_well(home: Path, serve: Callable[..., Web]) -> None:
     found = look(home, serve(GATEWAY).port, serve(LITELLM).port)
     assert (found.gateway.status, found.gateway.version) == (200, "0.22.2")
     litellm = found.litellm
-    assert (litellm.alive, litellm.keyed, litellm.bare, litellm.has_key, litellm.listed) == (200, 200, 401, True, True)
+    assert (litellm.keyed, litellm.bare, litellm.has_key, litellm.asked) == (200, 401, True, None)
     assert (litellm.count, litellm.names) == (2, ["claude-sonnet", "openai/*"])
 
 
-@pytest.mark.parametrize(("model", "listed"), [("openai/gpt", True), ("gpt", False), ("claude", False)])
-def test_a_model_is_listed_by_its_name_or_by_a_pattern(
-    home: Path, serve: Callable[..., Web], model: str, listed: bool
+@pytest.mark.parametrize(
+    ("model", "said", "standing"),
+    [
+        ("claude-sonnet", (500, "never asked"), "fine"),
+        ("openai/gpt", (500, "down"), "fine"),  # by a pattern, however it answers just now
+        ("team-sonnet", (200, {}), "fine"),
+        ("gpt", (400, {"error": {"message": "Invalid model name passed in model=gpt"}}), "model unknown"),
+        ("gpt", (503, {"error": {"message": "no upstream"}}), "doubtful"),
+    ],
+)
+def test_a_model_that_is_not_listed_is_asked(
+    home: Path, serve: Callable[..., Web], model: str, said: tuple[int, Any], standing: str
 ) -> None:
-    assert look(home, litellm=serve(LITELLM).port, model=model).litellm.listed is listed
+    bodies: list[Any] = []
+
+    def answer(headers: Any, sent: bytes) -> tuple[int, Any]:
+        assert headers["Authorization"] == f"Bearer {KEY}"
+        bodies.append(json.loads(sent))
+        return said
+
+    port = serve({**LITELLM, "/v1/chat/completions": answer}).port
+    assert look(home, litellm=port, model=model).litellm.verdict(model).standing == standing
+    assert bodies == ([] if model == "claude-sonnet" else [json.loads(question(model))])
+
+
+def test_a_key_that_may_call_and_not_list_is_not_refused(home: Path, serve: Callable[..., Web]) -> None:
+    no = {"error": {"message": "Only allowed to call routes: ['/chat/completions']"}}
+    port = serve({"/v1/models": (403, no), "/v1/chat/completions": (200, {})}).port
+    assert look(home, litellm=port).litellm.verdict("claude-sonnet").standing == "fine"
 
 
 def test_nobody_is_there(home: Path) -> None:
     found = look(home)
-    assert (found.gateway.status, found.litellm.alive, found.litellm.keyed, found.litellm.bare) == (0, 0, 0, 0)
-    assert "refused" in found.gateway.error and "refused" in found.litellm.alive_text
+    assert (found.gateway.status, found.litellm.keyed, found.litellm.bare) == (0, 0, 0)
+    assert "refused" in found.gateway.error and "refused" in found.litellm.verdict("m").reason
+
+
+NAMES = st.sampled_from(["10.1.10.22", "litellm.lan", "a.litellm.lan", "xlitellm.lan", "2001:db8::5", "localhost"])
+ENTRIES = st.sampled_from([
+    "10.1.10.0/24", "10.1.10.22", "10.1.10.22:4000", "10.1.10.22:1", ".lan", "*.lan", "lan", "litellm.lan", "*", "",
+    "LITELLM.LAN", "2001:db8::/32", "[2001:db8::5]", "localhost,127.0.0.1", "10.0.0.0/8", "litellm.lan:4000", "a b",
+])  # fmt: skip
+
+
+@given(NAMES, st.lists(ENTRIES, max_size=4).map(",".join), st.booleans())
+def test_the_way_is_judged_as_hermes_does_by_both_who_ask(host: str, no_proxy: str, ranges: bool) -> None:
+    url = f"http://{f'[{host}]' if ':' in host else host}:4000/v1"
+    lines = {"HTTP_PROXY": "http://proxy:1", "NO_PROXY": no_proxy}
+    through = MODULE.proxy_for(url, lines, ranges)
+    assert through == (proxy_for(url, lines, ranges=ranges) or "")
+    if not ranges:  # 0.19: agent/process_bootstrap.py asks urllib
+        with pytest.MonkeyPatch.context() as patched:
+            for name in ("no_proxy", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
+                patched.delenv(name, raising=False)
+            patched.setenv("NO_PROXY", no_proxy)
+            patched.setenv("HTTP_PROXY", "http://proxy:1")
+            assert (through == "") == bool(urllib.request.proxy_bypass_environment(host))
+
+
+@pytest.mark.parametrize(
+    ("version", "no_proxy", "through"),
+    [
+        ("0.19.0", "127.0.0.0/8", True),
+        ("0.22.2", "127.0.0.0/8", False),
+        ("0.19.0", "127.0.0.1", False),
+        ("dev", "x", True),
+    ],
+)
+def test_it_asks_through_the_agents_own_proxy(
+    home: Path, serve: Callable[..., Web], version: str, no_proxy: str, through: bool
+) -> None:
+    """A range in NO_PROXY is one to Hermes 0.22 alone."""
+    gateway = serve({"/health": (200, {"status": "ok", "version": version})})
+    litellm, proxy = serve(LITELLM), serve({})
+    with (home / ".env").open("a") as lines:
+        lines.write(f"HTTP_PROXY=http://127.0.0.1:{proxy.port}\nNO_PROXY={no_proxy}\n")
+    found = look(home, gateway.port, litellm.port, more=("", rows())).litellm
+    assert (found.keyed == 404, bool(proxy.asked), bool(litellm.asked)) == (through, through, not through)
+
+
+def test_a_proxy_that_it_cannot_ask_through_is_told(home: Path) -> None:
+    with (home / ".env").open("a") as lines:
+        lines.write("ALL_PROXY=socks://127.0.0.1:1\n")
+    assert "SOCKS" in look(home).litellm.unasked
+
+
+@pytest.fixture
+def certified(tmp_path: Path, serve: Callable[..., Web]) -> tuple[Web, Path]:
+    """A LiteLLM whose certificate an authority of its own signed, and that one's certificate."""
+    pem, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem, *subject]
+    subprocess.run(words, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    return serve(LITELLM, context), pem
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "argument", "keyed"),
+    [
+        ("0.22.2", "", "", 0),
+        ("0.22.2", "", "{pem}", 200),
+        ("0.22.2", "SSL_CERT_FILE={pem}", "", 200),
+        ("0.22.2", "HERMES_CA_BUNDLE={pem}", "", 0),
+        ("0.19.0", "HERMES_CA_BUNDLE={pem}", "", 200),
+        ("0.19.0", "HERMES_CA_BUNDLE=/nowhere", "", 0),
+    ],
+)
+def test_it_trusts_whom_the_agent_trusts(
+    home: Path,
+    serve: Callable[..., Web],
+    certified: tuple[Web, Path],
+    version: str,
+    line: str,
+    argument: str,
+    keyed: int,
+) -> None:
+    web, pem = certified
+    with (home / ".env").open("a") as lines:
+        lines.write(line.format(pem=pem) + "\n")
+    gateway = serve({"/health": (200, {"status": "ok", "version": version})})
+    more = ("look", str(home), str(gateway.port), f"https://127.0.0.1:{web.port}/v1", "claude-sonnet")
+    code, told = run(*more, argument.format(pem=pem), rows())
+    found = read(Probe, Answer(told, "", code)).litellm
+    assert found.keyed == keyed
+    assert keyed or "CERTIFICATE" in found.keyed_text.upper()
 
 
 def test_a_key_that_is_refused_is_told_without_it(home: Path, serve: Callable[..., Web]) -> None:
@@ -187,8 +312,6 @@ def test_the_key_goes_nowhere_else(home: Path, serve: Callable[..., Web]) -> Non
     other = serve({})
     away = (302, "", ("Location", f"http://127.0.0.1:{other.port}/v1/models"))
     assert look(home, litellm=serve({**LITELLM, "/v1/models": away}).port).litellm.keyed == 302
-    proxies = {"http_proxy": f"http://127.0.0.1:{other.port}", "HTTP_PROXY": f"http://127.0.0.1:{other.port}"}
-    assert look(home, litellm=serve(LITELLM).port, **proxies).litellm.keyed == 200
     assert other.asked == []
 
 
@@ -198,18 +321,18 @@ def test_the_key_goes_nowhere_else(home: Path, serve: Callable[..., Web]) -> Non
     ids=["no text", "no list", "deep", "odd", "another", "a text"],
 )
 def test_what_litellm_lists_may_be_anything(home: Path, serve: Callable[..., Web], answer: str) -> None:
-    assert look(home, litellm=serve({**LITELLM, "/v1/models": (200, answer)}).port).litellm.listed is False
+    assert look(home, litellm=serve({**LITELLM, "/v1/models": (200, answer)}).port).litellm.asked == 404
 
 
 def test_what_it_tells_is_bounded_whatever_it_gets(home: Path, serve: Callable[..., Web]) -> None:
     huge = "x" * 6_000_000
     gateway = serve({"/health": (200, {"version": huge}), "/v1/chat/completions": (500, {"error": {"message": huge}})})
     many = {"data": [{"id": f"{n}{'y' * 500}"} for n in range(1000)]}
-    litellm = {"/health/liveliness": (500, huge), "/v1/models": lambda *_: (200, many)}
+    litellm = {"/v1/chat/completions": (500, huge), "/v1/models": lambda *_: (200, many)}
     code, told = run("look", str(home), str(gateway.port), f"http://127.0.0.1:{serve(litellm).port}/v1", "m")
     assert code == 0 and len(told) < 10_000
     found = read(Probe, Answer(told, "", 0)).litellm
-    assert (found.count, len(found.names), found.alive) == (1000, 20, 500)
+    assert (found.count, len(found.names), found.asked) == (1000, 20, 500)
     assert len(run("ask", str(home), str(gateway.port), "30", "x")[1]) < 3000
 
 

@@ -35,11 +35,8 @@ CONFIG = {
 }
 LITELLM = {
     "has_key": True,
-    "alive": 200,
-    "alive_text": "",
     "keyed": 200,
     "keyed_text": "",
-    "listed": True,
     "count": 2,
     "names": ["claude-sonnet", "gpt"],
     "bare": 401,
@@ -288,10 +285,15 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"guest": {"tree": TREE.replace("SOUL.md=10000 10000 640", "SOUL.md=10000 10000 666")}},
         "0666",
     ),
-    ("hermes.litellm-reached", {"guest": probe(alive=0, alive_text="Connection refused")}, "Connection refused"),
+    ("hermes.litellm-reached", {"guest": probe(keyed=0, keyed_text="Connection refused")}, "Connection refused"),
     ("hermes.litellm-key", {"guest": probe(keyed=400, keyed_text="No connected db.")}, "No connected db."),
     ("hermes.litellm-key", {"guest": probe(has_key=False)}, "no key"),
-    ("hermes.litellm-model", {"guest": probe(listed=False, count=21)}, "it has: claude-sonnet, gpt, …"),
+    (
+        "hermes.litellm-model",
+        {"guest": probe(names=["other"], count=1, asked=400, asked_text="Invalid model name")},
+        "it lists: other",
+    ),
+    ("hermes.litellm-reached", {"guest": probe(keyed=0, keyed_text="CERTIFICATE_VERIFY_FAILED")}, "CERTIFICATE"),
     (
         "hermes.answer",
         {"dialogue": {"answer": reply(answered=False, error="HTTP 400: No connected db."), "answer.rc": "1"}},
@@ -428,6 +430,39 @@ def test_a_death_long_ago_only_warns() -> None:
     check = LOOKS["hermes.service"]
     assert check(scene(guest=seen | {"now": an_hour_later})).verdict is Verdict.FAIL
     assert check(scene(guest=seen | {"now": a_week_later})).verdict is Verdict.WARN
+
+
+def test_the_main_door_alone_says_whether_litellm_is_reached() -> None:
+    """A gateway lets /v1/* through and nothing else, to this key only completions, or lists a pattern alone."""
+    for seen in (
+        probe(alive=403, listed=False),
+        probe(keyed=403, keyed_text="no", names=[], count=0, asked=200, bare=403),
+        probe(names=["*"], count=1),
+        probe(names=["claude-*"], count=1),
+        probe(names=["other"], count=1, asked=200),
+    ):
+        for check_id in (
+            "hermes.litellm-reached",
+            "hermes.litellm-key",
+            "hermes.litellm-closed",
+            "hermes.litellm-model",
+            "hermes.answer",
+        ):
+            finding = LOOKS[check_id](scene(guest=seen))
+            assert finding.verdict is Verdict.PASS, (check_id, finding.evidence)
+
+
+def test_a_model_that_does_not_answer_just_now_is_a_warning() -> None:
+    seen = scene(guest=probe(names=["other"], count=1, asked=503, asked_text="no upstream"))
+    assert LOOKS["hermes.litellm-model"](seen).verdict is Verdict.WARN
+    assert LOOKS["hermes.answer"](seen).verdict is Verdict.PASS
+
+
+def test_what_could_not_be_asked_is_not_called_broken() -> None:
+    seen = scene(guest=probe(keyed=0, unasked="a SOCKS proxy"))
+    for check_id in ("hermes.litellm-reached", "hermes.litellm-key", "hermes.litellm-closed", "hermes.litellm-model"):
+        assert LOOKS[check_id](seen).verdict is Verdict.SKIP, check_id
+    assert LOOKS["hermes.answer"](seen).verdict is Verdict.PASS
 
 
 def test_a_platform_that_fails_is_one_failing_check() -> None:
