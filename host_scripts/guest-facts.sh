@@ -38,6 +38,14 @@ system() {
   return 0
 }
 
+# Where the guest's packets go, and what the names stand for that the inventory has: no network of an engine's may cover it.
+ways() {
+  ip -o -4 route show 2>/dev/null | head -n 200 | fact64 routes
+  [ -f "$here/hosts" ] || return 0
+  while IFS= read -r each; do timeout 5 getent ahostsv4 "$each" 2>/dev/null || true; done <"$here/hosts" |
+    cut -d ' ' -f 1 | sort -u | head -n 200 | fact64 resolved
+}
+
 # settle UNIT: a guest that has just booted may still be starting its containers: that is no news about the guest.
 settle() {
   tries=0
@@ -196,6 +204,7 @@ unlisted() {
 }
 
 system
+ways
 docker_facts
 if [ "$engine" = podman ]; then podman_facts; fi
 service_facts

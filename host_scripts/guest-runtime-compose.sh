@@ -75,7 +75,30 @@ unsupervised() {
   ' unsupervised "$home/gateway_state.json"
 }
 
+# compose keeps a network that is there, whatever compose.yaml says of it by now; and its container, which may have a layer
+# that is to stay, can be given another one.
+compose_network() {
+  wanted=$(sed -n 's/^ *- subnet: *//p' "$project/compose.yaml" | head -n 1) network=${container}_default
+  [ -n "$wanted" ] || return 0
+  case $engine in
+    docker) shape='{{range .IPAM.Config}}{{.Subnet}}{{end}}' ;;
+    *) shape='{{range .Subnets}}{{.Subnet}}{{end}}' ;;
+  esac
+  found=$("$engine" network inspect "$network" --format "$shape" 2>/dev/null) || return 0
+  [ "$found" != "$wanted" ] || return 0
+  rt_stop
+  "$engine" network disconnect -f "$network" "$container" >/dev/null 2>&1 || true
+  "$engine" network rm "$network" >/dev/null || fail "the network $network ($found) could not be removed: something else is in it"
+  rt_compose --ansi never --progress plain create --no-recreate >"$here/compose.log" 2>&1 || {
+    cat "$here/compose.log" >&2
+    fail "the network $network could not be made with $wanted"
+  }
+  "$engine" network connect --alias "$container" "$network" "$container" >/dev/null 2>&1 || true # it may be a new one
+  echo "changed: network $network: $wanted, not $found"
+}
+
 compose_start() {
+  compose_network
   before=$(rt_inspect '{{.Id}}') was=$(rt_status)
   if [ "$was" = paused ]; then "$engine" container unpause "$container" >/dev/null; fi
   if [ "$supervised" = no ]; then unsupervised; fi

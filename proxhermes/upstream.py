@@ -25,8 +25,8 @@ class Reading:
     """How the variables of the environment are read that lead to the model.
 
     ranges: NO_PROXY may hold ranges (10.0.0.0/8), ports and `*.`; else it is read as urllib does (0.19:
-    agent/process_bootstrap.py; 0.22: agent/proxy_bypass.py). authorities: variables that name a file of certificates, the
-    first that is set (agent/ssl_verify.py); `ssl_ca_cert` of a provider goes before.
+    agent/process_bootstrap.py; 0.22: agent/proxy_bypass.py). authorities: variables that name a file of certificates,
+    the first that is set (agent/ssl_verify.py); `ssl_ca_cert` of a provider goes before.
     """
 
     ranges: bool

@@ -25,6 +25,7 @@ from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.litellm import Answer, Asked
 from proxhermes.hermes.skills import SCRIPTS as SKILLS
 from proxhermes.hermes.skills import bundle as skills_asked
+from proxhermes.inventory import named
 from proxhermes.inventory.models import Agent
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ TIMEOUT_S: Final = 120.0
 _PROFILE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ARCHITECTURE: Final = re.compile(r"[a-z0-9_]{1,20}")
 _REPO_DIGEST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}@sha256:[0-9a-f]{64}")
+_ADDRESS: Final = re.compile(r"(?m)^(\d{1,3}(?:\.\d{1,3}){3})$")
 _BY_PATH: Final = ("mount.", "place.")
 """Facts that have a path in their name."""
 
@@ -100,6 +102,7 @@ class DockerContainer:
 class GuestFacts:
     """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
 
+    routes: where the guest's IPv4 goes, as (network, card). resolved: what the inventory's names stand for there.
     tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
     installed there, by the image's id or the version's. skills: those from git, by name.
     profiles: names of those that were given something. image_digests: by which registries know the image, each as
@@ -111,6 +114,8 @@ class GuestFacts:
     packages: Mapping[str, str] = field(default_factory=dict)
     dpkg_broken: bool = False
     mtu: int | None = None
+    routes: tuple[tuple[str, str], ...] = ()
+    resolved: tuple[str, ...] = ()
     docker: Docker | None = None
     podman: Docker | None = None
     image_id: str | None = None
@@ -158,6 +163,7 @@ def read_guest(
     """
     bundle = {**frame(agent, SCRIPT, *tree.SCRIPTS, *SKILLS), tree.LIST: (tree.render(look), 0o600)}
     bundle |= registry.bundle(agent)
+    bundle["hosts"] = ("".join(f"{host}\n" for host in named.of(agent).hosts).encode(), 0o600)
     bundle |= {name: (content, 0o600) for name, content in skills_asked(agent).items()}
     if key is not None:
         bundle |= route.bundle(agent, key.reveal(), way or route.Route())
@@ -203,6 +209,8 @@ def parse(output: str, models: Sequence[str] = ()) -> GuestFacts:
         packages=_below("package.", text),
         dpkg_broken=text.get("dpkg.broken") == "yes",
         mtu=_number(text.get("mtu")),
+        routes=_routes(text.get("routes:", "")),
+        resolved=tuple(dict.fromkeys(_ADDRESS.findall(text.get("resolved:", "")))),
         docker=_engine(_below("docker.", text) | {"compose": text.get("compose.version", "")}),
         podman=_engine(_below("podman.", text)),
         image_id=text.get("image.id") or None,
@@ -241,6 +249,12 @@ def _texts(written: str | None, pattern: re.Pattern[str]) -> Iterator[str]:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str) and pattern.fullmatch(each):
             yield each
+
+
+def _routes(said: str) -> tuple[tuple[str, str], ...]:
+    """Of `ip -o -4 route`: the networks that are no default, each with its card."""
+    found = (re.match(r"([0-9.]+(?:/[0-9]+)?) .*\bdev (\S+)", line) for line in said.splitlines())
+    return tuple((each[1], each[2]) for each in found if each)
 
 
 def _below(prefix: str, text: Mapping[str, str]) -> dict[str, str]:

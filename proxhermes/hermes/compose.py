@@ -38,8 +38,11 @@ _HEADER: Final = """\
 """
 
 
-def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
-    """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through."""
+def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT, subnet: str | None = None) -> str:
+    """The file. mtu: of the guest's card; Docker's own network would otherwise send packets that do not fit through.
+
+    subnet: that the service's own network is to have; None for the engine's choice.
+    """
     runtime = contained(agent)
     service: dict[str, Any] = {
         "image": podman.image(runtime),
@@ -60,8 +63,8 @@ def render(agent: Agent, *, mtu: int | None, api_port: int = API_PORT) -> str:
         service["ports"] = list(runtime.ports)
     service = merged(service, runtime.compose_override)
     document: dict[str, Any] = {"name": layout.CONTAINER, "services": {layout.CONTAINER: service}}
-    if runtime.network == "bridge" and mtu is not None and mtu < _ETHERNET_MTU:
-        document["networks"] = {"default": {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}}}
+    if runtime.network == "bridge" and (network := _network(mtu, subnet)):
+        document["networks"] = {"default": network}
     if names := [volume["source"] for volume in service["volumes"] if volume["type"] == "volume"]:
         document["volumes"] = {name: {} for name in names}
     document[_MARK] = {"agent": agent.vmid}
@@ -107,6 +110,12 @@ def folders(agent: Agent) -> tuple[str, ...]:
         return ()
     volumes = [_extra(written) for written in agent.runtime.extra_volumes]
     return tuple(volume["source"] for volume in volumes if volume["type"] == "bind")
+
+
+def _network(mtu: int | None, subnet: str | None) -> dict[str, Any]:
+    small = mtu is not None and mtu < _ETHERNET_MTU
+    options = {"driver_opts": {"com.docker.network.driver.mtu": str(mtu)}} if small else {}
+    return options | ({"ipam": {"config": [{"subnet": subnet}]}} if subnet else {})
 
 
 def _healthcheck(check: Healthcheck, api_port: int) -> dict[str, Any]:

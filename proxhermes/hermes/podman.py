@@ -5,6 +5,7 @@ Checked with Podman 5.4 of Debian 13 in an unprivileged container.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,8 +22,11 @@ _HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into 
 _LOG_BYTES: Final = 100 * 1024 * 1024  # what Docker's `local` keeps: five files of 20 MB
 
 
-def containers(engine: Engine, *, iptables: bool) -> str:
-    """The text of CONTAINERS. iptables: write rules where Docker writes its own, which else drop all of Podman's."""
+def containers(engine: Engine, *, iptables: bool, network: Sequence[str] = ()) -> str:
+    """The text of CONTAINERS. iptables: write rules where Docker writes its own, which else drop all of Podman's.
+
+    network: lines about its networks' addresses.
+    """
     lines = [
         "[containers]",
         "# As with Docker, no bound on processes but the Proxmox container's own.",
@@ -38,8 +42,8 @@ def containers(engine: Engine, *, iptables: bool) -> str:
         'compose_providers = ["/usr/bin/docker-compose"]',
         "compose_warning_logs = false",
     ]
-    if iptables:
-        lines += ["", "[network]", IPTABLES]
+    if iptables or network:
+        lines += ["", "[network]", *([IPTABLES] if iptables else []), *network]
     return _HEADER + "\n".join(lines) + "\n"
 
 

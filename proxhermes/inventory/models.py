@@ -40,7 +40,7 @@ from proxhermes.inventory.hermes import Hermes
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.messaging import Messaging
 from proxhermes.inventory.mounts import Mount
-from proxhermes.inventory.network import Network
+from proxhermes.inventory.network import AddressPools, Network
 from proxhermes.inventory.runtime import DockerRuntime, Runtime
 from proxhermes.inventory.secrets import SecretRef, SecretSource
 
@@ -185,6 +185,12 @@ class Engine(Model):
     )
     log_driver: Literal["local", "json-file", "journald", "syslog", "none"] = Field(
         default="local", description="Log driver; `local` keeps a bounded log."
+    )
+    address_pools: AddressPools = Field(
+        default=(),
+        description="IPv4 networks out of which the engine takes all of its own; by default its own choice, as long as "
+        "that covers nothing that the agent has to reach.",
+        examples=[["10.201.0.0/16"]],
     )
 
 

@@ -19,6 +19,8 @@ DHCP: Final = "dhcp"
 AUTO: Final = "auto"
 MANUAL: Final = "manual"
 _SHORTEST_PREFIX: Final = 8
+_LONGEST_POOL: Final = 27
+"""Two networks have to come out of it: the engine's bridge, and the agent's own."""
 _EXAMPLE: Final = {4: "10.1.10.50/24", 6: "2001:db8::50/64"}
 _OTHER: Final = {4: "ip6", 6: "ip"}
 
@@ -59,6 +61,22 @@ IpConfig = Annotated[str, AfterValidator(lambda value: _config(value, 4, (DHCP, 
 Ip6Config = Annotated[str, AfterValidator(lambda value: _config(value, 6, (AUTO, DHCP, MANUAL)))]
 IPv4 = Annotated[str, AfterValidator(lambda value: _gateway(value, 4, "10.1.10.1"))]
 IPv6 = Annotated[str, AfterValidator(lambda value: _gateway(value, 6, "fe80::1"))]
+
+
+def _pool(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError:
+        network = None
+    if network is None or not _SHORTEST_PREFIX <= network.prefixlen <= _LONGEST_POOL or "/" not in value:
+        raise mistake(
+            f"{value!r} is not a network to take others out of",
+            f"an IPv4 network with a prefix from {_SHORTEST_PREFIX} to {_LONGEST_POOL}, as in `10.201.0.0/16`",
+        )
+    return str(network)
+
+
+AddressPools = Annotated[tuple[Annotated[str, AfterValidator(_pool)], ...], Field(strict=False)]
 
 
 class Network(Model):

@@ -16,6 +16,7 @@ from proxhermes.hermes import compose, layout, masks
 from proxhermes.hermes.merge import leaves
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
+from proxhermes.plan import pools
 from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
 from proxhermes.plan.model import Change, Effect, worst
 
@@ -26,7 +27,7 @@ def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan
     """What is different about the service. Raises Refused for a container of that name that is not ours."""
     refuse_foreign(agent, facts.container)
     refuse_missing(agent, facts)
-    text = compose.render(agent, mtu=facts.mtu, api_port=api_port(agent))
+    text = rendered(agent, facts)
     changes, content = compose_file(facts, text)
     changes = [_with_versions(found, facts) for found in changes]
     finish = facts.service.facts.get("finish")
@@ -35,6 +36,13 @@ def plan_compose(agent: Agent, facts: GuestFacts, so_far: Effect) -> ServicePlan
         changes.append(change(compose.FINISH, before, "written", Effect.RESTART_SERVICE))
     changes += _container(agent, facts, max(so_far, worst(changes)))
     return ServicePlan(tuple(changes), {} if content is None else {compose.NAME: content})
+
+
+def rendered(agent: Agent, facts: GuestFacts) -> str:
+    """compose.yaml for this guest. Raises Refused where its network would cover what the agent has to reach."""
+    chosen = pools.of(agent, facts)
+    subnet = str(chosen.service) if chosen else None
+    return compose.render(agent, mtu=facts.mtu, api_port=api_port(agent), subnet=subnet)
 
 
 def refuse_foreign(agent: Agent, container: DockerContainer | None) -> None:

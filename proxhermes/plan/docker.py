@@ -13,6 +13,7 @@ from proxhermes.hermes.files import decoded
 from proxhermes.hermes.merge import ABSENT
 from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent
+from proxhermes.plan import pools
 from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
 
@@ -34,10 +35,13 @@ def plan_docker(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     Raises Refused for a guest that no Docker comes for, UnusableFile for a daemon.json that cannot be read.
     """
     if facts is None:
+        pools.of(agent, GuestFacts())  # what is declared wrongly is told before the container is made
         return EnginePlan((change("Docker", None, f"{agent.engine.source}, running", Effect.NONE),))
     source, packages, changes = _packages(agent, facts)
     existing = facts.content("daemon")
-    update = daemon.update(None if existing is None else decoded(existing, daemon.NAME), daemon.wanted(agent.engine))
+    chosen = pools.of(agent, facts)
+    wanted = daemon.wanted(agent.engine) | (pools.daemon(chosen) if chosen else {})
+    update = daemon.update(None if existing is None else decoded(existing, daemon.NAME), wanted)
     server = facts.docker.server if facts.docker else None
     effect = Effect.RESTART_SERVICE if server else Effect.NONE
     for found in update.differences:

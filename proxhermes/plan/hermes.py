@@ -15,7 +15,7 @@ from proxhermes.hermes import litellm, messaging, route
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
-from proxhermes.plan import entries
+from proxhermes.plan import entries, pools
 from proxhermes.plan.home import plan_home
 from proxhermes.plan.migration import Texts
 from proxhermes.plan.model import Change, Effect, pending, worst
@@ -154,7 +154,9 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
     verdict = litellm.judge(facts.litellm, agent.litellm.model)
     if verdict.standing is litellm.Standing.UNREACHABLE:
         where = f"asked at {agent.litellm.base_url} from inside the container"
-        return None, [f"{verdict.reason} ({where}); Hermes is set up, but will not answer until it does"]
+        bridge = pools.covering(agent, facts, urlsplit(agent.litellm.base_url).hostname or "")
+        why = f"; that address is in the network of {bridge} in the container itself" if bridge else ""
+        return None, [f"{verdict.reason} ({where}{why}); Hermes is set up, but will not answer until it does"]
     if verdict.standing in (litellm.Standing.KEY_REFUSED, litellm.Standing.MODEL_UNKNOWN):
         hint = (
             "see litellm.api_key in the inventory: it must be a key of this proxy"

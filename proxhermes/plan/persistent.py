@@ -5,6 +5,7 @@ compose does not decide when the container is made anew: its identity does, for 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from proxhermes.facts.guest import GuestFacts
@@ -13,7 +14,7 @@ from proxhermes.hermes.files import decoded
 from proxhermes.hermes.ports import api_port
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
-from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing
+from proxhermes.plan.compose import compose_file, refuse_foreign, refuse_missing, rendered
 from proxhermes.plan.hermes_model import ServicePlan, change, owner_changed, unfinished
 from proxhermes.plan.model import Change, Effect, worst
 from proxhermes.plan.package import PackagePlan
@@ -36,9 +37,10 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, package: Pa
     new = _is_new(agent, facts)
     found, text = compose_file(
         facts,
-        compose.render(agent, mtu=facts.mtu, api_port=api_port(agent)),
+        rendered(agent, facts),
         Effect.RECREATE_SERVICE if new else Effect.NONE,
     )
+    found = [_moved(each) for each in found]
     changes += found
     if text is not None:
         files[compose.NAME] = text
@@ -50,6 +52,12 @@ def plan_persistent(agent: Agent, facts: GuestFacts, so_far: Effect, package: Pa
 def identity(agent: Agent) -> str | None:
     """What the inventory means the container to be; None for a runtime that has no layer."""
     return persistent.identity(agent) if isinstance(agent.runtime, PersistentRuntime) else None
+
+
+def _moved(found: Change) -> Change:
+    """Of all that compose.yaml says, another network is the one thing that the same container can be given."""
+    subnet = found.subject.startswith(f"{compose.NAME}: networks.") and found.effect is Effect.NONE
+    return replace(found, effect=Effect.RESTART_SERVICE) if subnet else found
 
 
 def _is_new(agent: Agent, facts: GuestFacts) -> bool:

@@ -15,6 +15,7 @@ from proxhermes.hermes.files import decoded
 from proxhermes.inventory import stopping
 from proxhermes.inventory.models import Agent, Engine
 from proxhermes.inventory.runtime_rules import PODMAN_ON_DEBIAN
+from proxhermes.plan import pools
 from proxhermes.plan.engine_model import EnginePlan, change, newer_than, silent
 from proxhermes.plan.model import Change, Effect
 
@@ -29,6 +30,7 @@ def plan_podman(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     Raises Refused for a guest that is not Debian 13 or later.
     """
     if facts is None:
+        pools.of(agent, GuestFacts())  # what is declared wrongly is told before the container is made
         return EnginePlan((change("Podman", None, "distro, running", Effect.NONE),))
     if facts.os_id != "debian" or not newer_than(facts.os_version, PODMAN_ON_DEBIAN):
         system = f"{facts.os_id or 'an unknown system'} {facts.os_version}".strip()
@@ -67,9 +69,10 @@ def _wanted(agent: Agent, facts: GuestFacts) -> tuple[tuple[str, str, str, str],
     # Docker drops what is forwarded and not its own, in tables that Podman's own kind of rule does not come by. Once
     # rules are written there, they are taken away there, too: the driver stays.
     beside = facts.docker is not None or podman.IPTABLES.encode() in (facts.content("containers") or b"")
-    text = podman.containers(engine, iptables=beside)
+    chosen = pools.of(agent, facts)
+    text = podman.containers(engine, iptables=beside, network=pools.podman(chosen) if chosen else ())
     files = [
-        ("containers", podman.CONTAINERS, text, _says(engine, beside)),
+        ("containers", podman.CONTAINERS, text, _says(engine, beside, chosen)),
         ("restart", podman.RESTART, podman.restart(seconds), f"starts what is not stopped at boot, {seconds} s to end"),
     ]
     if engine.registry_mirrors or facts.content("registries") is not None:
@@ -78,9 +81,11 @@ def _wanted(agent: Agent, facts: GuestFacts) -> tuple[tuple[str, str, str, str],
     return tuple(files)
 
 
-def _says(engine: Engine, beside: bool) -> str:
-    log = f"log driver {podman.LOG_DRIVERS[engine.log_driver]}"
-    return f"{log}, network rules beside Docker's" if beside else log
+def _says(engine: Engine, beside: bool, chosen: pools.Pools | None) -> str:
+    says = [f"log driver {podman.LOG_DRIVERS[engine.log_driver]}"]
+    says += ["network rules beside Docker's"] if beside else []
+    says += [f"networks out of {', '.join(map(str, chosen.bases))}"] if chosen else []
+    return ", ".join(says)
 
 
 def _state(facts: GuestFacts) -> list[Change]:

@@ -86,3 +86,50 @@ def test_under_its_supervisor_a_gateway_is_restarted_in_one_go_with_the_time_tha
     assert calls == ["container restart -t 80 hermes"]
     assert seen == {"gateway_state": "running", "desired_state": "running"}
     assert said == "changed: container hermes: restarted\n"
+
+
+NETWORK = """\
+echo "$*" >>{calls}
+case "$*" in
+  'network inspect'*) [ -n "{found}" ] && echo "{found}" ;;
+  'container inspect'*) echo id ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "moved"),
+    [
+        ("172.31.1.0/24", "172.18.0.0/16", True),
+        ("172.31.1.0/24", "172.31.1.0/24", False),
+        ("172.31.1.0/24", "", False),
+        ("", "172.18.0.0/16", False),
+    ],
+)
+def test_a_network_of_other_addresses_is_made_by_compose_again(
+    tmp_path: Path, declared: str, found: str, moved: bool
+) -> None:
+    project, calls = tmp_path / "project", tmp_path / "calls"
+    project.mkdir()
+    ipam = f"networks:\n  default:\n    ipam:\n      config:\n      - subnet: {declared}\n" if declared else ""
+    (project / "compose.yaml").write_text(f"name: hermes\n{ipam}")
+    bundle = lay_out(tmp_path / "bundle", project, uid=os.getuid(), docker=NETWORK.format(calls=calls, found=found))
+    with (bundle / "agent.sh").open("a") as names:
+        names.write(f"project={project}\n")
+    script = "set -eu; . ./agent.sh; . ./guest-common.sh; . ./runtime.sh; compose_network"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=bundle, env={"PATH": f"{bundle}:{os.environ['PATH']}"}, capture_output=True,
+        text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = [call for call in calls.read_text().splitlines() if " inspect " not in call] if calls.exists() else []
+    words = [
+        "container stop",
+        "network disconnect -f hermes_default",
+        "network rm hermes_default",
+        "create --no-recreate",
+    ]
+    words += ["network connect --alias hermes hermes_default hermes"]
+    assert len(asked) == (len(words) if moved else 0)
+    assert all(word in call for word, call in zip(words, asked, strict=False))
+    assert ("changed: network hermes_default: 172.31.1.0/24, not 172.18.0.0/16" in done.stdout) is moved

@@ -36,6 +36,15 @@ def test_section_is_removed_when_empty() -> None:
     assert guest_setup.with_section(guest_setup.with_section("a\n", ["x"]), []) == "a\n"
 
 
+OUTSIDE = (
+    "iface eth0 inet static\n\taddress 203.0.113.7/32\n"
+    "\tpost-up ip route add 198.51.100.1 dev eth0\n"
+    "\tpost-up ip route add default via 198.51.100.1 dev eth0\n"
+    "\tpre-down ip route del default via 198.51.100.1 dev eth0\n"
+    "\tpre-down ip route del 198.51.100.1 dev eth0\n"
+)
+
+
 @pytest.mark.parametrize(
     ("options", "stanza"),
     [
@@ -46,11 +55,7 @@ def test_section_is_removed_when_empty() -> None:
         ),
         (
             {"name": "eth0", "ip": "203.0.113.7/32", "gw": "198.51.100.1"},
-            "iface eth0 inet static\n\taddress 203.0.113.7/32\n"
-            "\tpost-up ip route add 198.51.100.1 dev eth0\n"
-            "\tpost-up ip route add default via 198.51.100.1 dev eth0\n"
-            "\tpre-down ip route del default via 198.51.100.1 dev eth0\n"
-            "\tpre-down ip route del 198.51.100.1 dev eth0\n",
+            OUTSIDE,
         ),
         (
             {"name": "eth0", "ip6": "fd00::5/64", "gw6": "fe80::1"},
