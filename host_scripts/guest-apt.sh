@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # guest-common.sh assigns here
 
 export DEBIAN_FRONTEND=noninteractive
-apt() { apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"; }
+apt() { LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"; }
 
 # A run that was cut off in the middle of dpkg leaves packages unpacked, and every later one would refuse to start.
 mend() {
@@ -32,7 +32,7 @@ updated=no
 # packages NAME...: have them, and tell it.
 packages() {
   if [ "$updated" = no ]; then
-    refresh || fail "apt-get update failed: the guest does not reach its package sources"
+    refresh || fail "apt-get update failed: $(grep '^E: ' "$here/refused" | head -n 1 | cut -c 4-300)"
     updated=yes
   fi
   apt install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@" || fail "apt-get could not install: $*"

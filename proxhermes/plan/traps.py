@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxhermes.plan import apt
+
 _TRAPS: Final = (
     (
         r"ip_unprivileged_port_start.*permission denied|reopen fd \d+: permission denied",
@@ -94,14 +96,11 @@ _TRAPS: Final = (
         r"address already in use|port is already allocated",
         "another program in the container has that port: see `runtime.ports`",
     ),
-    (
-        r"Could not resolve|Temporary failure resolving|Unable to fetch|apt-get update failed",
-        "the container does not reach its package sources: see its address, gateway and DNS, or its proxy",
-    ),
 )
 
 
 def advice(said: str) -> str | None:
     """What to do about the first known trap in what Docker, apt or the kernel said; None if there is none."""
     text = " ".join(said.split())
-    return next((way for pattern, way in _TRAPS if re.search(pattern, text, re.IGNORECASE)), None)
+    found = next((way for pattern, way in _TRAPS if re.search(pattern, text, re.IGNORECASE)), None)
+    return apt.advice(said) or found
