@@ -20,6 +20,8 @@
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 
 here=$PWD # each of them goes first to where it lies: the bundle's folder
+# shellcheck source=/dev/null
+if [ -f proxy.sh ]; then . ./proxy.sh; fi # how this guest gets out, for curl, git, pip and the like
 
 fail() { echo "failed: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -23,6 +23,7 @@ cd "$(dirname "$0")"
 source=$1
 shift
 umask 022
+apt_settings
 mend
 engine_before
 case $source in

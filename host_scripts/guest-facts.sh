@@ -33,6 +33,9 @@ system() {
     docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
     podman aardvark-dns catatonit nftables curl git $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
+  [ ! -f /var/lib/proxhermes/apt/mirror ] || fact apt.mirror "$(head -c 1000 /var/lib/proxhermes/apt/mirror)"
+  if cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+    grep -v '^ *#' | grep -qE 'https?://[a-z0-9.-]*[.](debian[.]org|ubuntu[.]com)/?'; then fact apt.distribution yes; fi
   card=$({ ip -o route show default; ip -6 -o route show default; } 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$card" ] && [ -r "/sys/class/net/$card/mtu" ] && fact mtu "$(cat "/sys/class/net/$card/mtu")"
   return 0
@@ -146,6 +149,7 @@ elsewhere_fact() { # NAME FOLDER
 }
 
 files() {
+  file apt_conf /etc/apt/apt.conf.d/50proxhermes
   file daemon /etc/docker/daemon.json
   file docker_unit /etc/systemd/system/docker.service.d/50-proxhermes.conf
   file containers /etc/containers/containers.conf.d/50-proxhermes.conf

@@ -246,7 +246,7 @@ def _bootstrap(target: Target, doors: Doors, events: Events, facts: ContainerFac
     show(plan.engine.changes, plan.engine.notes, events)
     if plan.engine.needed:
         if not plan.hermes.asked:
-            apply_tools(agent, guest, events)
+            apply_tools(agent, plan.engine, guest, events)
             _look_into(target, doors, events)  # which stops here with a key that LiteLLM refuses
         apply_engine(agent, plan.engine, guest, events)
         plan = replace(plan, hermes=_look_into(target, doors, events).hermes)

@@ -14,6 +14,7 @@ from proxhermes.hermes import assignments, messaging, placement, registry
 from proxhermes.hermes.skills import SCRIPTS as SKILLS
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
+from proxhermes.plan import guest_apt
 from proxhermes.plan.engine_model import EnginePlan
 from proxhermes.plan.hermes import HermesPlan
 from proxhermes.plan.model import Door, Effect
@@ -49,16 +50,20 @@ def apply_engine(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -
     _engine(agent, "none" if isinstance(agent.runtime, NativeRuntime) else agent.runtime.engine, plan, guest, events)
 
 
-def apply_tools(agent: Agent, guest: Guest, events: Events) -> None:
-    """Install what LiteLLM can be asked with, and nothing else. Raises CommandFailed with what apt said."""
-    _engine(agent, "none", EnginePlan(packages=("ca-certificates", "curl")), guest, events)
+def apply_tools(agent: Agent, plan: EnginePlan, guest: Guest, events: Events) -> None:
+    """Install what LiteLLM can be asked with, on the way of `plan`, and nothing else.
+
+    Raises CommandFailed with what apt said.
+    """
+    way = {name: content for name, content in plan.files.items() if name in guest_apt.FILES}
+    _engine(agent, "none", EnginePlan(packages=("ca-certificates", "curl"), files=way), guest, events)
 
 
 def _engine(agent: Agent, engine: str, plan: EnginePlan, guest: Guest, events: Events) -> None:
     name = "packages" if engine == "none" else engine.capitalize()
     bundle = {each: (script(each), 0o700) for each in ("guest-engine.sh", "guest-common.sh", "guest-apt.sh")}
     bundle["engine.sh"] = (script(f"guest-engine-{engine}.sh"), 0o700)
-    bundle |= {each: (content, 0o600) for each, content in plan.files.items()}
+    bundle |= {each: (content, 0o600) for each, content in plan.files.items()} | assignments.proxy(agent)
     doing = f"{'installing' if plan.packages else 'configuring'} {name} in CT {agent.vmid}"
     with events.step(doing), standing(events, f"{name} in CT {agent.vmid} is not ready yet"):
         _run(guest, bundle, "guest-engine.sh", [plan.source, *plan.packages], events, timeout=ENGINE_S, doing=doing)

@@ -35,6 +35,7 @@ def frame(agent: Agent, *entries: str) -> Bundle:
     """The common files, and the scripts `entries`, one of which is going to be run."""
     bundle = {name: (script(name), 0o700) for name in (*_SHARED, *entries)}
     bundle[assignments.NAME] = (assignments.render(assignments.assignments(agent)), 0o600)
+    bundle |= assignments.proxy(agent)
     bundle[RUNTIME] = (functions(agent.runtime.type), 0o600)
     bundle |= {name: (script(name), 0o600) for name in _BESIDE.get(agent.runtime.type, ())}
     return bundle

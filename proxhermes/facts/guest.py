@@ -103,6 +103,7 @@ class GuestFacts:
     """All of it. health: the HTTP status of the gateway's own API, 0 where it does not answer.
 
     routes: where the guest's IPv4 goes, as (network, card). resolved: what the inventory's names stand for there.
+    apt_mirror: what apt's sources were given last; apt_distribution: some of them are the distribution's own hosts.
     tree: the agent's files by label. places: what is at the paths of folders that may move. codes: each Hermes that is
     installed there, by the image's id or the version's. skills: those from git, by name.
     profiles: names of those that were given something. image_digests: by which registries know the image, each as
@@ -116,6 +117,8 @@ class GuestFacts:
     mtu: int | None = None
     routes: tuple[tuple[str, str], ...] = ()
     resolved: tuple[str, ...] = ()
+    apt_mirror: str = ""
+    apt_distribution: bool = False
     docker: Docker | None = None
     podman: Docker | None = None
     image_id: str | None = None
@@ -211,6 +214,8 @@ def parse(output: str, models: Sequence[str] = ()) -> GuestFacts:
         mtu=_number(text.get("mtu")),
         routes=_routes(text.get("routes:", "")),
         resolved=tuple(dict.fromkeys(_ADDRESS.findall(text.get("resolved:", "")))),
+        apt_mirror=text.get("apt.mirror", ""),
+        apt_distribution=text.get("apt.distribution") == "yes",
         docker=_engine(_below("docker.", text) | {"compose": text.get("compose.version", "")}),
         podman=_engine(_below("podman.", text)),
         image_id=text.get("image.id") or None,

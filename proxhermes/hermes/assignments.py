@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from proxhermes.hermes import compose, layout, package, podman, route, unit, workplace
 from proxhermes.hermes.ports import api_port
+from proxhermes.inventory import guest
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 
@@ -46,6 +47,13 @@ def assignments(agent: Agent) -> dict[str, str]:
         "stop_seconds": str(compose.stop_seconds(agent)),
         "supervised": "yes" if compose.supervised(agent) else "no",
     }
+
+
+def proxy(agent: Agent) -> dict[str, tuple[bytes, int]]:
+    """The file of a bundle with the variables of the guest's proxy, if it has one."""
+    found = guest.variables(agent.guest)
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in found.items())
+    return {"proxy.sh": (text.encode(), 0o600)} if text else {}
 
 
 def render(values: Mapping[str, str]) -> bytes:

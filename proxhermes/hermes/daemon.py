@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.merge import Difference, differences, merged
+from proxhermes.inventory.guest import Guest, variables
 from proxhermes.inventory.models import Engine
 
 NAME: Final = "/etc/docker/daemon.json"
 UNIT: Final = "/etc/systemd/system/docker.service.d/50-proxhermes.conf"
+_DIRECT: Final = Guest()
 _HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into a file with a higher number.\n"
 
 
@@ -24,11 +26,17 @@ class DaemonUpdate:
     differences: tuple[Difference, ...]
 
 
-def wanted(engine: Engine) -> dict[str, Any]:
+def wanted(engine: Engine, guest: Guest = _DIRECT) -> dict[str, Any]:
     """The keys of daemon.json that the inventory decides."""
     settings: dict[str, Any] = {"log-driver": engine.log_driver}
     if engine.registry_mirrors:
         settings["registry-mirrors"] = list(engine.registry_mirrors)
+    if proxy := variables(guest):
+        settings["proxies"] = {
+            "http-proxy": proxy["HTTP_PROXY"],
+            "https-proxy": proxy["HTTPS_PROXY"],
+            "no-proxy": proxy["NO_PROXY"],
+        }
     return settings
 
 

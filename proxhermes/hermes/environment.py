@@ -14,6 +14,7 @@ from proxhermes.errors import SecretError, UsageError
 from proxhermes.hermes import env, managed, messaging, ports
 from proxhermes.hermes.files import UnusableFile, decoded
 from proxhermes.hermes.settings import KEY_VARIABLE
+from proxhermes.inventory.guest import agents_lines
 from proxhermes.inventory.hermes_rules import (
     API_STAYS,
     API_SWITCH,
@@ -90,6 +91,7 @@ def environment(agent: Agent, *, reveal: bool = True) -> Environment:
         declared[line.name] = line
     hidden = {name for name, line in declared.items() if line.hidden}
     values = {name: line.value for name, line in declared.items()}
+    lines |= agents_lines(agent.guest, values)
     if not agent.profile and ports.dashboard_open(agent) and not asks_who_is_there(values):
         raise UsageError(f"{agent.option}.environment_files: {OPEN_TO_ALL}", hint=HOW_TO_CLOSE)
     return Environment({**lines, **values}, frozenset({*keys, *hidden}), tuple(duplicates))

@@ -12,6 +12,7 @@ import shlex
 from typing import Any, Final
 
 from proxhermes.hermes import layout, managed, package, podman
+from proxhermes.inventory import guest
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import PersistentRuntime
 
@@ -106,6 +107,7 @@ def environment(agent: Agent, api_port: int) -> str:
         # What Hermes would install into its read-only code when it is first needed goes to the agent's own home.
         "HERMES_LAZY_INSTALL_TARGET": f"{place.home}/lazy-packages",
         **managed.environment(agent),
+        **guest.service_variables(agent.guest, agent.hermes.environment),
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in plain.items()]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]

@@ -5,10 +5,12 @@ Checked with Podman 5.4 of Debian 13 in an unprivileged container.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from proxhermes.inventory.guest import Guest, variables
 from proxhermes.inventory.models import Engine
 from proxhermes.inventory.runtime import ContainedRuntime
 
@@ -18,14 +20,15 @@ RESTART: Final = "/etc/systemd/system/podman-restart.service.d/50-proxhermes.con
 LOG_DRIVERS: Final = {"local": "k8s-file", "json-file": "k8s-file", "journald": "journald", "none": "none"}
 """Docker's log drivers -> Podman's. `json-file` is a name for `k8s-file` there; syslog it has none for."""
 IPTABLES: Final = 'firewall_driver = "iptables"'
+_DIRECT: Final = Guest()
 _HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into a file with a higher number.\n"
 _LOG_BYTES: Final = 100 * 1024 * 1024  # what Docker's `local` keeps: five files of 20 MB
 
 
-def containers(engine: Engine, *, iptables: bool, network: Sequence[str] = ()) -> str:
+def containers(engine: Engine, *, iptables: bool, network: Sequence[str] = (), guest: Guest = _DIRECT) -> str:
     """The text of CONTAINERS. iptables: write rules where Docker writes its own, which else drop all of Podman's.
 
-    network: lines about its networks' addresses.
+    network: lines about its networks' addresses. guest: the proxy through which it pulls.
     """
     lines = [
         "[containers]",
@@ -42,6 +45,8 @@ def containers(engine: Engine, *, iptables: bool, network: Sequence[str] = ()) -
         'compose_providers = ["/usr/bin/docker-compose"]',
         "compose_warning_logs = false",
     ]
+    if proxy := variables(guest):
+        lines.append(f"env = {json.dumps([f'{name}={value}' for name, value in proxy.items()])}")
     if iptables or network:
         lines += ["", "[network]", *([IPTABLES] if iptables else []), *network]
     return _HEADER + "\n".join(lines) + "\n"

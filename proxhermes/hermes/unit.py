@@ -11,7 +11,7 @@ import shlex
 from typing import Final
 
 from proxhermes.hermes import layout, managed
-from proxhermes.inventory import stopping
+from proxhermes.inventory import guest, stopping
 from proxhermes.inventory.models import Agent
 from proxhermes.inventory.mounts import inside
 from proxhermes.inventory.runtime import NativeRuntime
@@ -91,6 +91,7 @@ def environment(agent: Agent) -> dict[str, str]:
         # The agent's own Python comes last: what the agent installs is not meant for it.
         "PATH": f"{place.user_home}/.local/bin:{_SYSTEM_PATH}:{code}",
         **managed.environment(agent),
+        **guest.service_variables(agent.guest, agent.hermes.environment),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from proxhermes import upstream
+from proxhermes.inventory.guest import Guest, agents_lines
 from proxhermes.inventory.proxies import passes, proxy_for
 from proxhermes.inventory.tree import Report, Spot, Tree
 
@@ -43,10 +44,18 @@ def _address(url: Tree, certificates: Tree | None, report: Report) -> None:
 def _proxy(agent: Tree, url: str, report: Report) -> None:
     environment = agent.at("hermes", "environment")
     lines = {name: str(each.value) for name, each in environment.children.items()} if environment else {}
+    block = agent.at("guest")
+    if block is not None and "http_proxy" in block.children:
+        try:
+            lines = {**agents_lines(Guest.model_validate(block.plain()), lines), **lines}
+        except ValueError:  # told where it is validated
+            return
+        environment = environment if environment and "NO_PROXY" in lines.keys() & environment.children.keys() else block
     old, new = (proxy_for(url, lines, ranges=ranges) for ranges in (False, True))
     if environment is None or old is None:
         return
-    where = next((environment.children[name] for name in ("NO_PROXY", "no_proxy") if name in lines), environment)
+    names = ("NO_PROXY", "no_proxy")
+    where = next((environment.children[name] for name in names if name in environment.children), environment)
     host = urlsplit(url).hostname or ""
     if new is None and passes(url, lines, ranges=True):
         report.warn(

@@ -36,6 +36,7 @@ from proxhermes.inventory.fields import (
     UnixUser,
     mistake,
 )
+from proxhermes.inventory.guest import Guest
 from proxhermes.inventory.hermes import Hermes
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.messaging import Messaging
@@ -232,6 +233,11 @@ class Agent(Model):
         description="Folders of the node that the agent uses. A list here replaces one in `defaults`.",
         examples=[[{"host": "/mnt/pve/hdd/hermes", "guest": "/data"}]],
     )
+    guest: Guest = Field(
+        default_factory=Guest,
+        description="How the container's own system gets out.",
+        examples=[{"http_proxy": "http://10.1.10.1:3128"}],
+    )
     engine: Engine = Field(default_factory=Engine, description="The container engine, Docker or Podman.")
     runtime: Runtime = Field(
         default_factory=DockerRuntime,
@@ -277,6 +283,6 @@ class Document(Model):
 
 
 __all__ = [
-    "HIGHEST_VMID", "LOWEST_VMID", "Agent", "Disk", "Document", "Engine", "Features", "Hermes", "LiteLLM", "Messaging",
-    "Mount", "Network", "Node", "Ssh", "Tls",
+    "HIGHEST_VMID", "LOWEST_VMID", "Agent", "Disk", "Document", "Engine", "Features", "Guest", "Hermes", "LiteLLM",
+    "Messaging", "Mount", "Network", "Node", "Ssh", "Tls",
 ]  # fmt: skip

@@ -15,7 +15,8 @@ _CLOCK_SLOW: Final = re.compile(
 _CLOCK_FAST: Final = re.compile(r"Release file for \S+ is expired|is expired \(invalid since", re.I)
 _KEY: Final = re.compile(
     r"NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|public key is not available|is not signed|Missing key|"
-    r"signature verification failed|signatures? (?:couldn't be|were) (?:verified|invalid)|policy rejected|sqv returned an error",
+    r"signature verification failed|signatures? (?:couldn't be|were) (?:verified|invalid)|policy rejected|"
+    r"sqv returned an error",
     re.I,
 )
 _GRAMMAR: Final = re.compile(

@@ -40,7 +40,7 @@ def plan_docker(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     source, packages, changes = _packages(agent, facts)
     existing = facts.content("daemon")
     chosen = pools.of(agent, facts)
-    wanted = daemon.wanted(agent.engine) | (pools.daemon(chosen) if chosen else {})
+    wanted = daemon.wanted(agent.engine, agent.guest) | (pools.daemon(chosen) if chosen else {})
     update = daemon.update(None if existing is None else decoded(existing, daemon.NAME), wanted)
     server = facts.docker.server if facts.docker else None
     effect = Effect.RESTART_SERVICE if server else Effect.NONE

@@ -7,6 +7,7 @@ from proxhermes.inventory.models import Agent
 from proxhermes.inventory.runtime import NativeRuntime
 from proxhermes.plan.docker import plan_docker
 from proxhermes.plan.engine_model import EnginePlan
+from proxhermes.plan.guest_apt import with_apt
 from proxhermes.plan.packages import plan_packages, with_packages
 from proxhermes.plan.podman import plan_podman
 
@@ -19,6 +20,6 @@ def plan_engine(agent: Agent, facts: GuestFacts | None) -> EnginePlan:
     Raises Refused for a guest that it does not come for, UnusableFile for a configuration that cannot be read.
     """
     if isinstance(agent.runtime, NativeRuntime):
-        return plan_packages(agent, facts)
+        return with_apt(agent, facts, plan_packages(agent, facts))
     plan = plan_podman(agent, facts) if agent.runtime.engine == "podman" else plan_docker(agent, facts)
-    return with_packages(agent, facts, plan)
+    return with_apt(agent, facts, with_packages(agent, facts, plan))

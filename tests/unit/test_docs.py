@@ -15,6 +15,9 @@ from proxhermes.inventory import load
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+_BLOCKS = ("hermes", "runtime", "network", "engine", "guest")
+"""Blocks of an agent that an example shows by themselves."""
+
 
 def _blocks(file: Path) -> list[str]:
     return [textwrap.dedent(block) for block in re.findall(r"^```yaml\n(.*?)^```", file.read_text(), re.M | re.S)]
@@ -37,7 +40,7 @@ def test_an_example_is_accepted(block: str, tmp_path: Path) -> None:
     tree = yaml.safe_load(SMALLEST.replace("AB:CD:…", ":".join(["AB"] * 32)))
     given = yaml.safe_load(block)
     if "version" not in given:
-        agent = {"hermes": {"secrets": given}} if not {"agents", "litellm", "hermes", "runtime"} & {*given} else given
+        agent = {"hermes": {"secrets": given}} if not {"agents", "litellm", *_BLOCKS} & {*given} else given
         over(tree if {"agents", "litellm"} & {*given} else tree["agents"][118], agent)
     for name in ("common.yaml", "SOUL.md", "notes.py", "docs/AGENTS.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

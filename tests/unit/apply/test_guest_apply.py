@@ -69,10 +69,12 @@ def test_docker_is_one_round_trip(make_agent: Any, events: Events, heard: list[E
 
 def test_what_litellm_is_asked_with_comes_without_an_engine(make_agent: Any, events: Events) -> None:
     guest: Any = FakeGuest()
-    apply_tools(make_agent(), guest, events)
+    plan = EnginePlan(files={"apt.conf": b"x", "daemon.json": b"{}"})
+    apply_tools(make_agent(), plan, guest, events)
     [(bundle, entry, args)] = guest.runs
     assert (entry, args) == ("guest-engine.sh", ["none", "ca-certificates", "curl"])
     assert bundle["engine.sh"] == (script("guest-engine-none.sh"), 0o700)
+    assert bundle["apt.conf"] == (b"x", 0o600) and "daemon.json" not in bundle
 
 
 @pytest.mark.parametrize(

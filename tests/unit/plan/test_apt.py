@@ -22,8 +22,8 @@ DEBIAN = "http://deb.debian.org/debian trixie InRelease"
         ),
         (
             (
-                f"W: OpenPGP signature verification failed: {DEBIAN}: Sub-process /usr/bin/sqv returned an error code (1), "
-                "error message is: Verifying signature: Not live until 2026-11-27T00:00:00Z\nE: The repository "
+                f"W: OpenPGP signature verification failed: {DEBIAN}: Sub-process /usr/bin/sqv returned an error code "
+                "(1), error message is: Verifying signature: Not live until 2026-11-27T00:00:00Z\nE: The repository "
                 f"'{DEBIAN}' is not signed."
             ),
             "clock is behind",
@@ -34,8 +34,8 @@ DEBIAN = "http://deb.debian.org/debian trixie InRelease"
         ),
         (
             (
-                "W: GPG error: https://repo.example.com stable InRelease: The following signatures couldn't be verified "
-                "because the public key is not available: NO_PUBKEY 7EA0A9C3F273FCD8\nE: The repository "
+                "W: GPG error: https://repo.example.com stable InRelease: The following signatures couldn't be "
+                "verified because the public key is not available: NO_PUBKEY 7EA0A9C3F273FCD8\nE: The repository "
                 "'https://repo.example.com stable InRelease' is not signed."
             ),
             "key of repo.example.com",
@@ -53,7 +53,7 @@ DEBIAN = "http://deb.debian.org/debian trixie InRelease"
         ),
         (
             (
-                "E: Conflicting values set for option Signed-By regarding source https://download.docker.com/linux/debian/ "
+                "E: Conflicting values set for option Signed-By regarding source https://download.docker.com/linux/debian "
                 "trixie: a != b\nE: The list of sources could not be read."
             ),
             "a list of sources",
