@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,29 @@ def plan_config(
         f"{NAME}: {shown(path)} is no longer in the inventory, but was changed since: it stays" for path in update.kept
     ]
     if text:
-        notes += _of_a_newer(config.parse(update.text, reader=reader), code)
+        read = config.parse(update.text, reader=reader)
+        notes += _of_a_newer(read, code)
+        notes += [
+            f"{NAME}: {shown(path)} is there as a number, too: two keys to Hermes, and the inventory has the text"
+            for path in _twins(read, tree)
+        ]
     notes += _unlisted(agent, wanted.settings, code.version) if code else []
     notes += _hidden(agent, wanted.settings, code)
     if reader == "pyyaml":
         notes += map(_twice, yaml_duplicates.duplicates(update.text, reader))
     entries = (written(agent, LABEL, update.text.encode(), content),) if changes else ()
     return FilesPlan(tuple(changes), entries, tuple(notes))
+
+
+def _twins(read: Mapping[Any, Any], tree: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Keys of `tree` that the file has as text and as a number: `1485: …` beside `"1485": …`."""
+    numbers = {str(key) for key in read if type(key) is int}
+    for name, value in tree.items():
+        below = read.get(name)
+        if name in numbers:
+            yield (*at, name)
+        elif isinstance(value, Mapping) and isinstance(below, Mapping):
+            yield from _twins(below, value, (*at, name))
 
 
 def shown(path: Iterable[object]) -> str:

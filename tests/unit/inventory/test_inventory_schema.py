@@ -24,7 +24,7 @@ nodes:
     tls: {fingerprint: "FINGERPRINT"}
     ssh: {host: h, user: root, port: 22, key_file: k, known_hosts: kh, jump: "me@gate:22"}
   b: {api: https://i:8006, token: u@pve!tok, token_secret: {file: s}, tls: {ca_file: ca.pem}}
-litellm: {base_url: http://l:4000}
+litellm: {base_url: https://l:4000, ca_file: ca.pem}
 defaults:
   litellm: {api_key: {env: K}, context_length: 200000}
   network: {bridge: vmbr0}
@@ -34,7 +34,8 @@ agents:
     node: a
     hostname: one
     litellm: {model: team/fast}
-    network: {ip: 10.0.0.5/24, gateway: 10.0.0.1, vlan: 3, firewall: true, mtu: 1400, hwaddr: BC:24:11:00:00:01}
+    network: {ip: 10.0.0.5/24, gateway: 10.0.0.1, ip6: "2001:db8::5/64", gateway6: "fe80::1", vlan: 3, firewall: true,
+              mtu: 1400, hwaddr: BC:24:11:00:00:01}
     template: local:vztmpl/debian-13-standard_13.6-1_amd64.tar.zst
     template_storage: local
     cores: 1
@@ -52,7 +53,9 @@ agents:
     features: {nesting: true, keyctl: true}
     tags: [x]
     mounts: [{host: /srv/a, guest: /a, owner: 1000, read_only: true}, {host: /srv/b, guest: /b, owner: "1:2"}]
-    engine: {source: docker-ce, registry_mirrors: [http://10.1.10.1:5000], log_driver: json-file}
+    engine: {source: docker-ce, registry_mirrors: [http://10.1.10.1:5000], log_driver: json-file,
+             address_pools: [10.201.0.0/16]}
+    guest: {http_proxy: http://10.0.0.1:3128, no_proxy: [.lan], apt_mirror: http://mirror.lan/debian}
     runtime:
       type: docker
       extra_args: [--verbose]

@@ -53,7 +53,7 @@ DEBIAN = "http://deb.debian.org/debian trixie InRelease"
         ),
         (
             (
-                "E: Conflicting values set for option Signed-By regarding source https://download.docker.com/linux/debian "
+                "E: Conflicting values set for option Signed-By regarding source https://download.docker.com/linux "
                 "trixie: a != b\nE: The list of sources could not be read."
             ),
             "a list of sources",

@@ -116,6 +116,21 @@ def test_a_key_that_is_there_twice_is_told_of_while_an_older_hermes_reads_it(mak
     assert "hunter" not in str(found)
 
 
+def test_a_block_that_is_there_twice_is_told_of(make_agent: Any) -> None:
+    """The first one is dead for Hermes, whoever wrote it."""
+    text = "mcp_servers: {a: {command: x}}\nmodel: {}\nmcp_servers: {b: {command: y}}\n"
+    found = plan(make_agent(), there(text), OLD)
+    assert any("mcp_servers is there more than once (lines 1 and 3)" in note for note in found.notes)
+
+
+def test_a_number_beside_the_same_text_is_told_of(make_agent: Any) -> None:
+    agent = make_agent(hermes={"settings": {"discord": {"prompts": {"1485870805429649540": "two", "7": "x"}}}})
+    text = "discord: {prompts: {1485870805429649540: one}}\n"
+    for facts in (there(text), carried_out(there(text), plan(agent, there(text), NEW))):
+        told = [note for note in plan(agent, facts, NEW).notes if "as a number" in note]
+        assert len(told) == 1 and "discord.prompts.1485870805429649540" in told[0]
+
+
 @pytest.mark.parametrize("code", [NEW, None])
 def test_a_key_that_is_there_twice_goes_before_a_newer_hermes_reads_it(make_agent: Any, code: Code | None) -> None:
     agent = make_agent()
