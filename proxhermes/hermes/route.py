@@ -68,7 +68,9 @@ def bundle(agent: Agent, key: str, way: Route) -> dict[str, tuple[bytes, int]]:
     options = [("header", f"Authorization: Bearer {key}")]
     options += [("proxy", way.proxy), ("noproxy", "")] if way.proxy else [("noproxy", "*")]
     options += [("cacert", CA)] if way.authorities else []
-    files = {CURL: b"".join(curl.option(*each) for each in options)} | ({CA: way.authorities} if way.authorities else {})
+    files = {CURL: b"".join(curl.option(*each) for each in options)} | (
+        {CA: way.authorities} if way.authorities else {}
+    )
     for number, model in enumerate(models(agent)):
         files |= {f"{_BODY}.{number}": litellm.question(model), f"{_NAME}.{number}": litellm.listed_as(model).encode()}
     return {name: (content, 0o600) for name, content in files.items()}
