@@ -9,6 +9,7 @@ from typing import Final
 
 from proxhermes.errors import UsageError
 from proxhermes.inventory import environment, profiles, rules, settings_rules
+from proxhermes.inventory.engine_block import folded
 from proxhermes.inventory.inventory import Inventory
 from proxhermes.inventory.lookup import from_prompt
 from proxhermes.inventory.models import LOWEST_VMID, Agent, Document, Node
@@ -96,9 +97,11 @@ def _resolve(
     _check_head(tree, report)
     nodes = environment.fill_in(_block(tree, "nodes", report), source.environ)
     written = _block(tree, "agents", report)
-    beneath = _beneath(tree, report)
+    beneath = folded(_beneath(tree, report))
     files = SettingsFiles(source.folder, report)
-    agents = {vmid: files.merged(merge(beneath, _empty_if_null(agent))) for vmid, agent in written.children.items()}
+    agents = {
+        vmid: files.merged(merge(beneath, folded(_empty_if_null(agent)))) for vmid, agent in written.children.items()
+    }
     homes = profiles.trees(agents)
     configs = {key: config for key, home in homes.items() if (config := files.config(home))}
     rules.check(nodes, agents, report)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, WithJsonSchema, model_validator
 
 from proxhermes.inventory.fields import Matching, Model, UnixUser, mistake
 from proxhermes.inventory.package import (
@@ -70,6 +70,10 @@ Registry = Annotated[
         "a host, with its port where it has one: `docker.io`, `ghcr.io`, `registry.lan:5000`",
     ),
 ]
+EngineName = Annotated[
+    Literal["docker", "podman"],
+    WithJsonSchema({"anyOf": [{"enum": ["docker", "podman"]}, {"type": "object"}]}, mode="validation"),
+]
 Interpreter = Annotated[
     str,
     Matching(
@@ -120,8 +124,9 @@ class _Runtime(Model):
 class _Contained(_Runtime):
     """The options of the types that run in a Docker or Podman container."""
 
-    engine: Literal["docker", "podman"] = Field(
-        default="docker", description="Container engine in the Proxmox container."
+    engine: EngineName = Field(
+        default="docker",
+        description="Container engine in the Proxmox container; or a block with its `name` and the keys of `engine`.",
     )
     extra_volumes: Volumes = Field(
         default=(),
