@@ -111,7 +111,10 @@ def weigh(heard: Heard, model: str) -> Verdict:
     if heard.status == 200:
         return _by_list(heard, model)
     if not heard.status:
-        return Verdict(Standing.UNREACHABLE, f"LiteLLM does not answer: {heard.said or 'no reason given'}")
+        return Verdict(
+            Standing.UNREACHABLE,
+            f"LiteLLM does not answer from inside the container: {heard.said or 'no reason given'}",
+        )
     if asked is not None and _of_the_model(asked):
         return Verdict(Standing.MODEL_UNKNOWN, f"LiteLLM serves no model {model!r} for this key: {_told(asked)}")
     if heard.status in REFUSED:
@@ -121,7 +124,10 @@ def weigh(heard: Heard, model: str) -> Verdict:
         return Verdict(Standing.KEY_REFUSED, f"LiteLLM refuses the key (HTTP {heard.status}): {heard.said}")
     if asked is not None and asked.status in (401, 403):
         return Verdict(Standing.KEY_REFUSED, f"LiteLLM refuses the key (HTTP {asked.status}): {message(asked.said)}")
-    return Verdict(Standing.UNREACHABLE, f"LiteLLM does not answer: HTTP {heard.status} {heard.said}".rstrip())
+    return Verdict(
+        Standing.UNREACHABLE,
+        f"LiteLLM does not answer from inside the container: HTTP {heard.status} {heard.said}".rstrip(),
+    )
 
 
 def _by_list(heard: Heard, model: str) -> Verdict:

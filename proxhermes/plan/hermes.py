@@ -153,7 +153,7 @@ def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:
     doing = f"asking LiteLLM from inside CT {agent.vmid}, before anything is set up there"
     verdict = litellm.judge(facts.litellm, agent.litellm.model)
     if verdict.standing is litellm.Standing.UNREACHABLE:
-        where = f"asked at {agent.litellm.base_url} from inside the container"
+        where = f"asked at {agent.litellm.base_url}"
         bridge = pools.covering(agent, facts, urlsplit(agent.litellm.base_url).hostname or "")
         why = f"; that address is in the network of {bridge} in the container itself" if bridge else ""
         return None, [f"{verdict.reason} ({where}{why}); Hermes is set up, but will not answer until it does"]
