@@ -254,7 +254,10 @@ def entry_has(entry: str, host: str, port: int | None) -> bool:
 
 def host_and_port(text: str) -> tuple[str, int | None]:
     if "://" in text or text.startswith("//"):
-        url = urllib.parse.urlsplit(text)
+        try:
+            url = urllib.parse.urlsplit(text)
+        except ValueError:  # a bracket that nothing closes
+            return "", None
         try:
             return (url.hostname or "").lower().rstrip("."), url.port
         except ValueError:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from proxhermes import upstream
 from proxhermes.inventory.guest import Guest, agents_lines
-from proxhermes.inventory.proxies import passes, proxy_for
+from proxhermes.inventory.proxies import host_and_port, passes, proxy_for
 from proxhermes.inventory.tree import Report, Spot, Tree
 
 _CALLS: Final = ("/chat/completions", "/completions", "/models", "/responses", "/embeddings")
@@ -56,7 +55,7 @@ def _proxy(agent: Tree, url: str, report: Report) -> None:
         return
     names = ("NO_PROXY", "no_proxy")
     where = next((environment.children[name] for name in names if name in environment.children), environment)
-    host = urlsplit(url).hostname or ""
+    host, _ = host_and_port(url)
     if new is None and passes(url, lines, ranges=True):
         report.warn(
             where.spot,

@@ -21,18 +21,25 @@ MOST: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """networks: addresses as they are written, in order; hosts: names, which the guest may resolve."""
+    """networks: addresses, and the card's own network; ranges: others, as NO_PROXY may have all private ones.
+
+    hosts: names, which the guest may resolve.
+    """
 
     networks: tuple[ipaddress.IPv4Network, ...]
+    ranges: tuple[ipaddress.IPv4Network, ...]
     hosts: tuple[str, ...]
 
 
 def of(agent: Agent) -> Named:
     """All of them, each once."""
     words = list(_words(agent.model_dump(mode="python")))
-    networks = dict.fromkeys(network for word in words for network in _networks(word))
+    found = list(dict.fromkeys(network for word in words for network in _networks(word)))
+    own = [network for word in _words(agent.network.model_dump()) for network in _networks(word)]
     hosts = dict.fromkeys(host for word in words if (host := _host(word)))
-    return Named(tuple(networks), tuple(hosts)[:MOST])
+    networks = [network for network in found if network.prefixlen == network.max_prefixlen or network in own]
+    ranges = [network for network in found if network not in networks]
+    return Named(tuple(networks), tuple(ranges), tuple(hosts)[:MOST])
 
 
 def _words(value: object) -> Iterator[str]:

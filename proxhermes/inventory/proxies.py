@@ -18,7 +18,7 @@ def proxy_for(url: str, variables: Mapping[str, str], *, ranges: bool) -> str | 
 
 def passes(url: str, variables: Mapping[str, str], *, ranges: bool) -> bool:
     """Whether NO_PROXY has the host of `url`: as urllib reads it, or with `ranges` as Hermes 0.22 does."""
-    host, port = _host_and_port(url)
+    host, port = host_and_port(url)
     if not ranges:  # urllib's: a lower-case name goes before, and names stand for what is below them
         value = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
         names = [name.strip().lstrip(".").lower() for name in value.split(",")]
@@ -30,7 +30,7 @@ def passes(url: str, variables: Mapping[str, str], *, ranges: bool) -> bool:
 def _entry_has(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
-    name, only = _host_and_port(entry)
+    name, only = host_and_port(entry)
     if not name or (only is not None and only != port):
         return False
     try:
@@ -44,10 +44,13 @@ def _entry_has(entry: str, host: str, port: int | None) -> bool:
         return False
 
 
-def _host_and_port(text: str) -> tuple[str, int | None]:
+def host_and_port(text: str) -> tuple[str, int | None]:
     """Of a URL, `[v6]:port`, `host:port` or a host (0.22: agent/proxy_bypass.py, split_host_port)."""
     if "://" in text or text.startswith("//"):
-        url = urlsplit(text)
+        try:
+            url = urlsplit(text)
+        except ValueError:  # a bracket that nothing closes
+            return "", None
         try:
             return (url.hostname or "").lower().rstrip("."), url.port
         except ValueError:

@@ -87,7 +87,10 @@ def of(agent: Agent, facts: GuestFacts) -> Pools | None:
         return None
     if chosen is not None and _overlap(there, reached) is None:
         return chosen
-    free = next((base for base in _CANDIDATES if _overlap((base,), reached) is None), None)
+    clear = [base for base in _CANDIDATES if _overlap((base,), reached) is None]
+    # A range is where something may be; one may have all private networks in it.
+    better = [base for base in clear if _overlap((base,), named.of(agent).ranges) is None]
+    free = next(iter([*better, *clear]), None)
     if free is None:
         raise Refused(
             f"every network that {runtime.engine} could have in CT {agent.vmid} covers what it has to reach",

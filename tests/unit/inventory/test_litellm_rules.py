@@ -33,6 +33,11 @@ def test_what_is_odd_is_told_with_its_place(read: Read, smallest: str, url: str,
     assert len(found) == len(said) and all(words in message for words, message in zip(said, found, strict=True)), found
 
 
+def test_an_address_that_is_none_is_told_once_and_breaks_no_rule(problems: Read, smallest: str) -> None:
+    text = smallest.replace(BASE, "http://[") + f"    hermes: {{environment: {{{PROXY}, NO_PROXY: 'http://[,[,::'}}}}\n"
+    assert [each.path for each in problems(text)] == ["litellm.base_url"]  # type: ignore[attr-defined]
+
+
 def test_the_common_address_is_told_once(read: Read, smallest: str) -> None:
     text = smallest.replace(BASE, f"{BASE}/chat/completions")
     text += "  119: {node: gihyeon, hostname: two, network: {bridge: intra01}}\n"

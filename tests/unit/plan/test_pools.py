@@ -75,7 +75,6 @@ def test_a_litellm_in_dockers_own_networks_is_not_covered(make_agent: Any) -> No
         {"hermes": {"mcp_servers": {"wiki": {"url": "http://172.19.0.1/mcp"}}}},
         {"hermes": {"settings": {"mcp_servers": {"wiki": {"url": "http://172.19.0.1/mcp"}}}}},
         {"hermes": {"environment": {"HTTPS_PROXY": "http://172.19.0.1:3128"}}},
-        {"hermes": {"environment": {"NO_PROXY": "localhost,172.19.0.0/16"}}},
         {"network": {"bridge": "b", "ip": "172.19.0.7/24", "gateway": "172.19.0.1"}},
         {"messaging": {"telegram": {"token": {"env": "T"}, "allowed_users": [1], "base_url": "http://172.19.0.1/bot"}}},
     ],
@@ -83,6 +82,16 @@ def test_a_litellm_in_dockers_own_networks_is_not_covered(make_agent: Any) -> No
 def test_every_address_that_the_inventory_names_is_kept_clear(make_agent: Any, more: dict[str, Any]) -> None:
     found = pools.of(make_agent(**more), guest())
     assert found is not None and not any(base.overlaps(ipaddress.IPv4Network("172.19.0.0/16")) for base in found.bases)
+
+
+def test_a_range_is_kept_clear_where_that_can_be(make_agent: Any) -> None:
+    """`NO_PROXY` often has all private networks."""
+    every = "localhost,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+    lines = {"hermes": {"environment": {"NO_PROXY": every}}}
+    assert pools.of(make_agent(**lines), guest()) is None
+    assert pools.of(at(make_agent, **lines), guest()) is not None
+    some = pools.of(at(make_agent, hermes={"environment": {"NO_PROXY": "172.16.0.0/12"}}), guest())
+    assert some is not None and str(some.bases[0]) == "10.255.0.0/16"
 
 
 def test_what_a_name_stands_for_in_the_guest_is_kept_clear_too(make_agent: Any) -> None:

@@ -206,7 +206,7 @@ def test_nobody_is_there(home: Path) -> None:
 NAMES = st.sampled_from(["10.1.10.22", "litellm.lan", "a.litellm.lan", "xlitellm.lan", "2001:db8::5", "localhost"])
 ENTRIES = st.sampled_from([
     "10.1.10.0/24", "10.1.10.22", "10.1.10.22:4000", "10.1.10.22:1", ".lan", "*.lan", "lan", "litellm.lan", "*", "",
-    "LITELLM.LAN", "2001:db8::/32", "[2001:db8::5]", "localhost,127.0.0.1", "10.0.0.0/8", "litellm.lan:4000", "a b",
+    "LITELLM.LAN", "2001:db8::/32", "[2001:db8::5]", "localhost,127.0.0.1", "10.0.0.0/8", "litellm.lan:4000", "a b", "http://[",
 ])  # fmt: skip
 
 
