@@ -45,7 +45,8 @@ system() {
 ways() {
   ip -o -4 route show 2>/dev/null | head -n 200 | fact64 routes
   [ -f "$here/hosts" ] || return 0
-  while IFS= read -r each; do timeout 5 getent ahostsv4 "$each" 2>/dev/null || true; done <"$here/hosts" |
+  # shellcheck disable=SC2016 # the inner shell expands its own names
+  timeout 10 sh -c 'while IFS= read -r each; do getent ahostsv4 "$each" 2>/dev/null || true; done' <"$here/hosts" |
     cut -d ' ' -f 1 | sort -u | head -n 200 | fact64 resolved
 }
 
@@ -197,10 +198,12 @@ litellm_facts() {
 
 # A model that the list does not name is asked itself: the list knows no hidden alias, and may not be for this key.
 unlisted() {
+  over=$(($(date +%s) + 30)) # for all of them together
   for each in litellm.ask.*; do
     number=${each##*.}
     if [ "$status" = 200 ] && head -c 1000000 "$scratch/models" | tr -d ' \n\r\t' | grep -qF -f "litellm.listed.$number"; then continue; fi
-    asked=$(litellm_ask 30 "$scratch/said" "$litellm/chat/completions" -H 'Content-Type: application/json' --data-binary "@$each")
+    left=$((over - $(date +%s)))
+    asked=$(litellm_ask "$((left > 1 ? left : 1))" "$scratch/said" "$litellm/chat/completions" -H 'Content-Type: application/json' --data-binary "@$each")
     fact "litellm.asked.$number" "$asked"
     if [ "$asked" = 000 ]; then cp "$scratch/error" "$scratch/said"; fi
     head -c 2000 "$scratch/said" | fact64 "litellm.said.$number"
