@@ -231,7 +231,7 @@ def hermes(more: str) -> str:
         (runtime("type: native, package: {pypi: hermes-agent == 0.19.0}"), "without blanks, as in `pandas==2.2.3` or `httpx[http2]>=0.27`"),
         (hermes("mcp_servers: {a b: {command: x}}"), "letters, digits and . _ -, the first one no . _ -"),
         (hermes("mcp_servers: {a: {url: 'http://h', headers: {'a b': c}}}"), "as in `X-Api-Key`"),
-        (agent("    litellm: {model: a b}\n"), "one word, as LiteLLM lists it"),
+        (agent("    litellm: {model: ' a'}\n"), "one line as LiteLLM has it, without blanks around it"),
         # the shape of what is wanted
         (agent("    runtime: native\n"), "as in `{type: native}`"),
         (agent("    network: vmbr0\n").replace("    network: {bridge: b}\n", ""), "as in `{bridge: vmbr0}`"),
