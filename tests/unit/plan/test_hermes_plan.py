@@ -229,6 +229,13 @@ def test_a_run_that_was_killed_is_finished(make_agent: Any, left: str, effect: E
     assert plan(make_agent(), facts).effect is effect
 
 
+def test_a_gateway_that_was_left_at_work_on_its_databases_is_waited_for_and_not_restarted(make_agent: Any) -> None:
+    facts = settled(make_agent(), health=0)
+    facts = replace(facts, files={**facts.files, "pending": File(0, 0, 0o644, "regular file", b"wait\n")})
+    found = plan(make_agent(), facts)
+    assert found.needed and found.effect is Effect.NONE
+
+
 def test_a_gateway_that_does_not_answer_is_only_waited_for(make_agent: Any) -> None:
     found = plan(make_agent(), settled(make_agent(), health=0))
     assert not found.needed
