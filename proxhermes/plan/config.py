@@ -52,7 +52,8 @@ def plan_config(
         f"{NAME}: {shown(path)} is no longer in the inventory, but was changed since: it stays" for path in update.kept
     ]
     if text:
-        notes += _of_a_newer(config.parse(update.text, reader=reader), code)
+        found = config.parse(update.text, reader=reader)
+        notes += [*_of_a_newer(found, code), *_too_old(found, code)]
     notes += _unlisted(agent, wanted.settings, code.version) if code else []
     notes += _hidden(agent, wanted.settings, code)
     if reader == "pyyaml":
@@ -125,6 +126,21 @@ def _of_a_newer(found: Mapping[str, Any], code: upstream.Code | None) -> list[st
         return []
     versions = f"version {version}, of a newer Hermes than {code.version}, which writes {code.newest_config}"
     return [f"{NAME} is of {versions}: what the newer one changed in it stays, and is read as far as it is known"]
+
+
+def _too_old(found: Mapping[str, Any], code: upstream.Code | None) -> list[str]:
+    """What there is to know of a config.yaml that Hermes does not bring up to date any more (0.22: hermes_cli/config.py).
+
+    One without a version counts as one of today's.
+    """
+    given = found.get(settings.VERSION)
+    version = max(config.number(given), 0)
+    if code is None or given is None or version >= (floor := code.release.config_floor):
+        return []
+    return [
+        f"{NAME} is of version {version}, which Hermes {code.version} does not bring up to date "
+        f"(from {floor} on it does): look through it, then set `{settings.VERSION}: {floor}` in it"
+    ]
 
 
 def _unlisted(agent: Agent, tree: Mapping[str, Any], version: str) -> list[str]:
