@@ -102,7 +102,8 @@ RELEASES: Final = (
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
     ),
-    # 0.20.5 has 38, 0.20.6 has 39 (github.com/wimpysworld/nix-config, #1013 and #1014). The floor: hermes-agent#74433.
+    # config.yaml: 0.20.5 has 38, 0.20.6 has 39 (github.com/wimpysworld/nix-config, #1013 and #1014). The floor:
+    # NousResearch/hermes-agent#74433, between 0.19 and 0.20.
     Release(
         since=(0, 20),
         config_version=39,
@@ -115,8 +116,8 @@ RELEASES: Final = (
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
     ),
-    # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s. 0.21.0 has 39, 0.21.1 has 41,
-    # 0.21.3 has 44 (github.com/wimpysworld/nix-config, #1025, #1029 and #1041).
+    # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s. config.yaml: 0.21.0 has 39,
+    # 0.21.1 has 41, 0.21.3 has 44 (github.com/wimpysworld/nix-config, #1025, #1029 and #1041).
     Release(
         since=(0, 21),
         config_version=39,
@@ -141,7 +142,7 @@ RELEASES: Final = (
     ),
     Release(since=(0, 23), config_version=50, yaml="ruamel", unreachable_s=331, mcp_sdk=2, python=">=3.14,<3.15"),
 )
-NEWEST_SEEN: Final = (0, 23, 4)
+NEWEST_SEEN: Final[Version] = (0, 23, 4)
 """The newest release when this table was written (23 November 2026)."""
 ORPHANS_WAL: Final = ((0, 21, 0), (0, 21, 2))
 """First and last version in which a second process beside the gateway could orphan its state.db-wal."""

@@ -129,17 +129,17 @@ def _of_a_newer(found: Mapping[str, Any], code: upstream.Code | None) -> list[st
 
 
 def _too_old(found: Mapping[str, Any], code: upstream.Code | None) -> list[str]:
-    """What there is to know of a config.yaml that Hermes does not bring up to date any more (0.22: hermes_cli/config.py).
+    """What there is to know of a config.yaml that Hermes does not bring up to date any more.
 
-    One without a version counts as one of today's.
+    One without a version counts as one of today's (0.22: hermes_cli/config.py, config_version_stamp.py).
     """
     given = found.get(settings.VERSION)
     version = max(config.number(given), 0)
     if code is None or given is None or version >= (floor := code.release.config_floor):
         return []
+    migrates = f"which Hermes {code.version} does not bring up to date (from {floor} on it does)"
     return [
-        f"{NAME} is of version {version}, which Hermes {code.version} does not bring up to date "
-        f"(from {floor} on it does): look through it, then set `{settings.VERSION}: {floor}` in it"
+        f"{NAME} is of version {version}, {migrates}: look through it, then set `{settings.VERSION}: {floor}` in it"
     ]
 
 
