@@ -114,7 +114,7 @@ fi
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
 install -d -m 0755 "$project"
 if [ "$action" = none ] && [ "$(cat "$pending" 2>/dev/null)" = wait ]; then
-  action=wait
+  action="wait"
 elif [ "$action" != none ]; then
   # Kept until the gateway is up again, so that a run that is killed in between is made good by the next one.
   echo "$action" >"$pending"
