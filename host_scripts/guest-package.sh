@@ -107,13 +107,18 @@ package_editable() {
   "$1/bin/python" -m compileall -q -j 2 "$1/source" >/dev/null || true # a template is no module
 }
 
-# package_stamp SOURCE: from 0.22 on a source knows its version from git or from this file, which it writes itself.
+# package_stamp SOURCE: from 0.22 on a source knows its version, and that others update it, from git or from a file that it
+# writes itself.
 package_stamp() {
   stamp=$1/scripts/write_install_stamp.py release=${package_ref#v}
   [ -f "$stamp" ] || return 0
-  case $release in *[!0-9.]* | 20[0-9][0-9].* | '' | .* | *. | *..*) return 1 ;; esac
-  (cd "$1" && "${1%/*}/bin/python" -I "$stamp" --output "$1/install-stamp.json" --commit "$package_commit" \
-    --base-version "$release" --distance 0 --source git --update-mechanism external)
+  set -- "$1" --output "$1/install-stamp.json" --commit "$package_commit" --source git --update-mechanism external
+  if printf '%s\n' "$release" | grep -qx '[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{2\}'; then
+    set -- "$@" --base-version "$release" --distance 0
+  fi
+  source=$1
+  shift
+  (cd "$source" && "${source%/*}/bin/python" -I "$stamp" "$@")
 }
 
 # package_prove FOLDER: it runs, as the agent, without any home of its own.

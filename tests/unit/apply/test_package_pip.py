@@ -115,13 +115,14 @@ stamp = pathlib.Path(__file__).parents[1] / "install-stamp.json"
 
 
 def main():
-    print("Hermes Agent v" + json.loads(stamp.read_text())["baseVersion"], __file__, sys.prefix)
+    print("Hermes Agent v" + json.loads(stamp.read_text()).get("baseVersion", "unknown"), __file__, sys.prefix)
 """
 STAMP = """
 import json, pathlib, sys
 
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-pathlib.Path(words["--output"]).write_text(json.dumps({"baseVersion": words["--base-version"]}))
+version = {"baseVersion": words["--base-version"]} if "--base-version" in words else {}
+pathlib.Path(words["--output"]).write_text(json.dumps(version | {"updateMechanism": words["--update-mechanism"]}))
 """
 
 
@@ -145,20 +146,22 @@ def repository(tmp_path: Path) -> tuple[Path, str]:
     return folder, done.stdout.strip()
 
 
+@pytest.mark.parametrize(("ref", "version"), [("v0.22.2", "0.22.2"), ("v2026.9.24", "unknown")])
 def test_from_git_the_source_itself_runs_where_it_has_its_name(
-    tmp_path: Path, index: tuple[Path, dict[str, str]], repository: tuple[Path, str]
+    tmp_path: Path, index: tuple[Path, dict[str, str]], repository: tuple[Path, str], ref: str, version: str
 ) -> None:
     folder, commit = repository
-    recipe = Recipe("git", f"file://{folder}", "v0.22.2", "v0.22.2", commit, extras=("cli",), interpreter=HERE)
+    recipe = Recipe("git", f"file://{folder}", ref, ref, commit, extras=("cli",), interpreter=HERE)
     done = build(tmp_path, index, recipe)
     assert done.returncode == 0, done.stderr
-    version = tmp_path / "hermes" / "versions" / recipe.id
-    told = subprocess.run([version / "bin" / "hermes"], cwd="/", capture_output=True, text=True, check=True).stdout
-    assert told.split() == ["Hermes", "Agent", "v0.22.2", f"{version}/source/hermes_cli/main.py", str(version)]
+    place = tmp_path / "hermes" / "versions" / recipe.id
+    told = subprocess.run([place / "bin" / "hermes"], cwd="/", capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["Hermes", "Agent", f"v{version}", f"{place}/source/hermes_cli/main.py", str(place)]
     assert modules(tmp_path) >= {"helper"}
-    assert not (version / "source" / ".git").exists()
-    assert "skills=1\n" in (version / ".proxhermes-package").read_text()
-    named = [path for path in version.rglob("*") if path.is_file() and b"versions/.building" in path.read_bytes()]
+    assert not (place / "source" / ".git").exists()
+    assert "skills=1\n" in (place / ".proxhermes-package").read_text()
+    assert '"external"' in (place / "source" / "install-stamp.json").read_text()
+    named = [path for path in place.rglob("*") if path.is_file() and b"versions/.building" in path.read_bytes()]
     assert named == []
 
 
