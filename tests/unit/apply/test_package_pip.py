@@ -146,12 +146,19 @@ def repository(tmp_path: Path) -> tuple[Path, str]:
     return folder, done.stdout.strip()
 
 
-@pytest.mark.parametrize(("ref", "version"), [("v0.22.2", "0.22.2"), ("v2026.9.24", "unknown")])
+@pytest.mark.parametrize(("ref", "version", "hashes"), [("v0.22.2", "0.22.2", False), ("v2026.9.24", "unknown", True)])
 def test_from_git_the_source_itself_runs_where_it_has_its_name(
-    tmp_path: Path, index: tuple[Path, dict[str, str]], repository: tuple[Path, str], ref: str, version: str
+    tmp_path: Path,
+    index: tuple[Path, dict[str, str]],
+    repository: tuple[Path, str],
+    ref: str,
+    version: str,
+    hashes: bool,
 ) -> None:
     folder, commit = repository
-    recipe = Recipe("git", f"file://{folder}", ref, ref, commit, extras=("cli",), interpreter=HERE)
+    files = pinned(index, helper="2.0") if hashes else Files()
+    subject = f"file://{folder}"
+    recipe = Recipe("git", subject, ref, ref, commit, extras=("cli",), interpreter=HERE, files_given=files)
     done = build(tmp_path, index, recipe)
     assert done.returncode == 0, done.stderr
     place = tmp_path / "hermes" / "versions" / recipe.id
