@@ -7,7 +7,8 @@
 # prepare: get the image or build the package, and nothing else; what its files should be depends on which Hermes it is.
 # Beside this script may lie `manifest` (see guest-files.sh), the runtime's own files (compose.yaml, a unit) and `runtime`,
 # which says where the agent's folders are: those that do are put in place. restart: files that the gateway reads once have changed;
-# up: the service's definition has changed. With previous-agent.sh and previous.sh, another runtime had the agent until
+# up: the service's definition has changed. none, where an earlier run left its gateway at work on its databases: wait for
+# it. With previous-agent.sh and previous.sh, another runtime had the agent until
 # now: it gives it up, and the folders named in `moves` (FROM, TAB, TO) go over.
 # Prints `changed: ...` for what it changed, and the facts of guest-wait.sh.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
@@ -112,7 +113,9 @@ if [ "$action" = prepare ]; then
 fi
 [ "$action" = none ] || rt_prepare # before anything is changed: it is what fails most
 install -d -m 0755 "$project"
-if [ "$action" != none ]; then
+if [ "$action" = none ] && [ "$(cat "$pending" 2>/dev/null)" = wait ]; then
+  action="wait"
+elif [ "$action" != none ]; then
   # Kept until the gateway is up again, so that a run that is killed in between is made good by the next one.
   echo "$action" >"$pending"
   sync "$pending"
@@ -129,8 +132,13 @@ skills_sweep
 rt_files
 commands
 if [ "$action" != none ]; then
-  begin_anew "$action"
-  sh ./guest-wait.sh "$@"
+  [ "$action" = wait ] || begin_anew "$action"
+  sh ./guest-wait.sh "$@" || {
+    rc=$?
+    # The next run must not restart it, which would begin that work again.
+    if [ "$rc" = 76 ]; then echo wait >"$pending"; fi
+    exit "$rc"
+  }
   rt_up
   rm -f "$pending"
 fi

@@ -88,14 +88,37 @@ package_failed() {
   fail "${said:-$1}; the version that runs was left alone"
 }
 
-# The files of one commit of a git repository, in ./source.
+# package_source FOLDER: the files of one commit of a git repository, in there.
 package_source() {
   {
-    git init -q source && git -C source remote add origin "$package_subject" &&
+    git init -q "$1" && git -C "$1" remote add origin "$package_subject" &&
       # Not every server gives a commit that is asked for by its name; those are asked for everything.
-      { git -C source fetch -q --depth 1 origin "$package_commit" || git -C source fetch -q --tags origin; } &&
-      git -C source -c advice.detachedHead=false checkout -q "$package_commit"
+      { git -C "$1" fetch -q --depth 1 origin "$package_commit" || git -C "$1" fetch -q --tags origin; } &&
+      git -C "$1" -c advice.detachedHead=false checkout -q "$package_commit"
   } >>"$here/build.log" 2>&1
+}
+
+# package_editable FOLDER: the agent runs from FOLDER/source, which setuptools writes down as the folder that it is built
+# in. From 0.20 on Hermes refuses to be built as a wheel, which would lack its skills (its setup.py).
+package_editable() {
+  find "$versions/.building/lib" -name '__editable__*' -type f -exec sed -i "s|$versions/.building/|$1/|g" {} + || return 1
+  package_stamp "$1/source" || echo 'the source got no stamp: it will not say its version'
+  rm -rf "$versions/.building/source/.git" "$versions"/.building/lib/python3*/site-packages/__pycache__/__editable__*
+  "$1/bin/python" -m compileall -q -j 2 "$1/source" >/dev/null || true # a template is no module
+}
+
+# package_stamp SOURCE: from 0.22 on a source knows its version, and that others update it, from git or from a file that it
+# writes itself.
+package_stamp() {
+  stamp=$1/scripts/write_install_stamp.py release=${package_ref#v}
+  [ -f "$stamp" ] || return 0
+  set -- "$1" --output "$1/install-stamp.json" --commit "$package_commit" --source git --update-mechanism external
+  if printf '%s\n' "$release" | grep -qx '[0-9]\{1,3\}\(\.[0-9]\{1,3\}\)\{2\}'; then
+    set -- "$@" --base-version "$release" --distance 0
+  fi
+  source=$1
+  shift
+  (cd "$source" && "${source%/*}/bin/python" -I "$stamp" "$@")
 }
 
 # package_prove FOLDER: it runs, as the agent, without any home of its own.
@@ -135,16 +158,22 @@ package_install() {
 # package_from_pip FOLDER: an environment with what pip makes of package.requirements.
 package_from_pip() {
   if [ "$package_source" = git ]; then
-    package_source || package_failed "the commit $package_commit of $package_subject could not be fetched"
+    PACKAGE_FOLDER=$1
+    export PACKAGE_FOLDER # for pip, in package.requirements
+    package_source "$versions/.building/source" ||
+      package_failed "the commit $package_commit of $package_subject could not be fetched"
   fi
   package_python "$1" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be made'
   package_install "$1" >>"$here/build.log" 2>&1 || package_failed 'pip could not install the agent'
+  if [ "$package_source" = git ]; then
+    package_editable "$1" >>"$here/build.log" 2>&1 || package_failed 'the source could not be put in place'
+  fi
   package_finish "$1" >>"$here/build.log" 2>&1 || package_failed 'the environment could not be completed'
 }
 
 # package_note FOLDER: what is remembered of it. skills: those that Hermes finds beside its code (tools/skills_sync.py).
 package_note() {
-  skills=$(find "$1/hermes/skills" "$1"/lib/python3*/site-packages/skills -name SKILL.md 2>/dev/null | wc -l)
+  skills=$(find "$1/hermes/skills" "$1/source/skills" "$1"/lib/python3*/site-packages/skills -name SKILL.md 2>/dev/null | wc -l)
   printf '%s=%s\n' id "$package_id" source "$package_source" subject "$package_subject" ref "$package_ref" \
     commit "$package_commit" code "$(package_code "$1")" skills "$skills" >"$1/.proxhermes-package"
   [ "$skills" != 0 ] || echo "note: this package brings no bundled skills; the official image does (runtime.package.image)"

@@ -42,6 +42,8 @@ class Release:
     """What holds from version `since` on.
 
     config_version: `_config_version` of config.yaml, for where the installed Hermes could not be asked itself.
+    config_floor: a config.yaml of a version below it is migrated no more (0.22: hermes_cli/config_migrations.py).
+    offline_tools: it has `hermes sessions recover` and `set-journal-mode` (0.22: hermes_cli/subcommands/sessions.py).
     yaml: what reads config.yaml, in YAML 1.1. To PyYAML, `y` and `1e5` are text, and of a key that is there twice the
     last one counts; to ruamel.yaml they are a boolean and a number, and such a file cannot be read.
     unreachable_s: how long a question takes to fail when nothing listens at LiteLLM's address, in seconds.
@@ -60,6 +62,8 @@ class Release:
     unreachable_s: int
     mcp_sdk: Literal[1, 2]
     python: str
+    config_floor: int = 12
+    offline_tools: bool = True
     profiles: bool = True
     cron_keeps_model: bool = False
     hidden_servers: frozenset[str] = frozenset()
@@ -114,31 +118,38 @@ RELEASES: Final = (
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
+        config_floor=0,
+        offline_tools=False,
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
         reading=_OLD_READING,
     ),
+    # config.yaml: 0.20.5 has 38, 0.20.6 has 39 (github.com/wimpysworld/nix-config, #1013 and #1014). The floor:
+    # NousResearch/hermes-agent#74433, between 0.19 and 0.20.
     Release(
         since=(0, 20),
-        config_version=33,
+        config_version=39,
         yaml="pyyaml",
         unreachable_s=25,
         mcp_sdk=1,
         python=">=3.11,<3.14",
+        offline_tools=False,
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
         reading=_OLD_READING,
     ),
-    # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s.
+    # agent.auto_recovery_cycles: after the retries come pauses of 15, 30, 60, 60 and 60 s. config.yaml: 0.21.0 has 39,
+    # 0.21.1 has 41, 0.21.3 has 44 (github.com/wimpysworld/nix-config, #1025, #1029 and #1041).
     Release(
         since=(0, 21),
-        config_version=33,
+        config_version=39,
         yaml="pyyaml",
         unreachable_s=331,
         mcp_sdk=1,
-        python=">=3.14,<3.15",
+        python=">=3.11,<3.14",
+        offline_tools=False,
         profiles=False,
         cron_keeps_model=True,
         hidden_servers=_TOOLSETS,
@@ -156,7 +167,7 @@ RELEASES: Final = (
     ),
     Release(since=(0, 23), config_version=50, yaml="ruamel", unreachable_s=331, mcp_sdk=2, python=">=3.14,<3.15"),
 )
-NEWEST_SEEN: Final = (0, 23, 4)
+NEWEST_SEEN: Final[Version] = (0, 23, 4)
 """The newest release when this table was written (23 November 2026)."""
 ORPHANS_WAL: Final = ((0, 21, 0), (0, 21, 2))
 """First and last version in which a second process beside the gateway could orphan its state.db-wal."""
@@ -202,9 +213,13 @@ def code(told: str) -> Code | None:
 
 
 def parse(text: str) -> Version | None:
-    """The version at the beginning of a text: "0.22.2", "v0.22.2", "0.22.2.post1"; None for anything else."""
+    """The version at the beginning of a text: "0.22.2", "v0.22.2", "0.22.2.post1"; None for anything else.
+
+    So is 0.0.0, which a source without a stamp calls itself (0.22: pyproject.toml).
+    """
     found = _VERSION.match(text)
-    return tuple(map(int, found[1].split("."))) if found else None
+    version = tuple(map(int, found[1].split("."))) if found else ()
+    return version if any(version) else None
 
 
 def release(version: str | None) -> Release:
@@ -229,6 +244,17 @@ def unknown(version: str) -> bool:
     """Whether a version is newer than all that this table was written for."""
     parsed = parse(version)
     return parsed is not None and parsed[:3] > NEWEST_SEEN
+
+
+def older(version: str) -> bool:
+    """Whether a version is older than all that this table was written for."""
+    parsed = parse(version)
+    return parsed is not None and parsed < RELEASES[0].since
+
+
+def shown(version: Version) -> str:
+    """As people write it."""
+    return ".".join(map(str, version))
 
 
 def orphans_wal(version: str) -> bool:

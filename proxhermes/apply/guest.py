@@ -30,6 +30,8 @@ HERMES_S: Final = 3600.0
 """Mostly for the image: more than 5 GB over a home's line; also for what a new layer is provisioned with."""
 GATEWAY_S: Final = 240
 """How long the gateway may take to answer after a start; the first one sets up the agent's home."""
+LONGEST_WAIT_S: Final = 3000.0
+"""The same with large databases, which a newer Hermes brings up to date first: guest-wait.sh has it, too."""
 _WAIT: Final = "guest-wait.sh"
 _REASON: Final = "failed: "
 """Begins the line on standard error in which a script says why it failed; the others are what the tools said."""
@@ -95,7 +97,8 @@ def apply_hermes(agent: Agent, plan: HermesPlan, guest: Guest, events: Events) -
         doing = f"setting up Hermes in CT {agent.vmid}"
         with events.step(doing), standing(events, f"Hermes in CT {agent.vmid} is not up yet"):
             args = [_ACTION[plan.effect], *args]
-            result = _run(guest, bundle, "guest-hermes.sh", args, events, timeout=HERMES_S, doing=doing)
+            limit = HERMES_S + LONGEST_WAIT_S
+            result = _run(guest, bundle, "guest-hermes.sh", args, events, timeout=limit, doing=doing)
         if plan.effect is Effect.NONE:  # it went on running, and was asked nothing
             return
     elif not plan.healthy:

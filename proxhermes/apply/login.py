@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from proxhermes.apply.guest import GATEWAY_S
+from proxhermes.apply.guest import GATEWAY_S, LONGEST_WAIT_S
 from proxhermes.apply.telling import tell
 from proxhermes.errors import CommandFailed, Interrupted, ProxhermesError
 from proxhermes.facts.frame import frame
@@ -95,7 +95,7 @@ def login(
 
 def _work(agent: Agent, name: str, doors: Doors, told: queue.Queue[_Told], seconds: int, force: bool) -> None:
     """Run the login in the guest; its lines, and then its result, go into `told`."""
-    limit = seconds + _START_S + GATEWAY_S
+    limit = seconds + _START_S + LONGEST_WAIT_S
     doing = f"logging CT {agent.vmid} in to {name}"
     try:
         bundle = {**frame(agent, _ENTRY, "guest-wait.sh"), _PROGRAM: (script(_PROGRAM), 0o600)}

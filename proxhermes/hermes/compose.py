@@ -31,8 +31,13 @@ _ETHERNET_MTU: Final = 1500
 _SAFE_ROOT: Final = "HERMES_WRITE_SAFE_ROOT"
 """Folders that write_file and patch may write to, separated by colons (Hermes 0.19: agent/file_safety.py)."""
 _UNSUPERVISED: Final = "--no-supervise"
-_SUPERVISORS: Final = ("HERMES_DASHBOARD", "HERMES_DASHBOARD_HOST", "HERMES_DASHBOARD_PORT")
-"""Lines of .env that the image's supervisor reads, too, which does not know .env."""
+_SUPERVISORS: Final = (
+    "HERMES_DASHBOARD",
+    "HERMES_DASHBOARD_HOST",
+    "HERMES_DASHBOARD_PORT",
+    "HERMES_SKIP_CONFIG_MIGRATION",
+)
+"""Lines of .env that the image's supervisor and start scripts read, too, which do not know .env."""
 _HEADER: Final = """\
 # Written by proxhermes: changes here are lost. Put yours into compose.override.yaml beside it.
 """

@@ -99,7 +99,7 @@ def remembered(text: str) -> dict[str, Any]:
 
 def stamped(text: str, version: int, reader: Reader = NEWEST) -> ConfigUpdate:
     """A whole file, which has a `_config_version` of `version` at least. Raises UnusableFile."""
-    if _number(parse(text, reader=reader).get(VERSION)) >= version:
+    if number(parse(text, reader=reader).get(VERSION)) >= version:
         return ConfigUpdate(text, ())
     return update(text, {VERSION: version}, reader=reader)
 
@@ -114,7 +114,7 @@ def dump(settings: Mapping[str, Any]) -> str:
     return yaml_edit.dumped(settings, sort_keys=True) if settings else ""
 
 
-def _number(version: Any) -> int:
+def number(version: Any) -> int:
     """A version as Hermes takes it (0.22: hermes_cli/config_version_stamp.py): text that is a number, too."""
     try:
         return 0 if isinstance(version, bool) else int(version)

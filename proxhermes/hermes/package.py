@@ -127,10 +127,10 @@ class Recipe:
             case "pypi":
                 name, version = _split(self.subject)
                 return f"{name}{extras}{version}"
-            case "wheel":  # a path of the script's own folder, where git's files will be, too
+            case "wheel":  # a path of the script's own folder
                 return f"./{self.subject}{extras}"
-            case "git":
-                return f"./source{extras}"
+            case "git":  # run from where its files are; pip puts the variable's value in
+                return f"-e ${{PACKAGE_FOLDER}}/source{extras}"
 
 
 def recipe(agent: Agent, files: Files = Files(), *, commit: str | None = None, system: System = System()) -> Recipe:

@@ -36,6 +36,9 @@ def _no_gateway_of_its_own(name: str, profile: Tree, report: Report) -> None:
                     f"{variable} opens a port, and a profile has none of its own",
                     f"the agent's own, under which the API of the profile is /p/{name}/v1",
                 )
+    alone = profile.at("settings", "gateway", "standalone")
+    if alone is not None and alone.value not in (False, None):  # Hermes 0.22: hermes_cli/container_boot.py
+        report.add(alone.spot, "the one gateway would not serve this profile", "leave it out, or false")
     skills = profile.at("skills")
     for skill in skills.children.values() if skills else ():
         if (source := skill.at("git")) is not None:

@@ -53,7 +53,7 @@ def plan_config(
     ]
     if text:
         read = config.parse(update.text, reader=reader)
-        notes += _of_a_newer(read, code)
+        notes += [*_of_a_newer(read, code), *_too_old(read, code)]
         notes += [
             f"{NAME}: {shown(path)} is there as a number, too: two keys to Hermes, and the inventory has the text"
             for path in _twins(read, tree)
@@ -141,6 +141,21 @@ def _of_a_newer(found: Mapping[str, Any], code: upstream.Code | None) -> list[st
         return []
     versions = f"version {version}, of a newer Hermes than {code.version}, which writes {code.newest_config}"
     return [f"{NAME} is of {versions}: what the newer one changed in it stays, and is read as far as it is known"]
+
+
+def _too_old(found: Mapping[str, Any], code: upstream.Code | None) -> list[str]:
+    """What there is to know of a config.yaml that Hermes does not bring up to date any more.
+
+    One without a version counts as one of today's (0.22: hermes_cli/config.py, config_version_stamp.py).
+    """
+    given = found.get(settings.VERSION)
+    version = max(config.number(given), 0)
+    if code is None or given is None or version >= (floor := code.release.config_floor):
+        return []
+    migrates = f"which Hermes {code.version} does not bring up to date (from {floor} on it does)"
+    return [
+        f"{NAME} is of version {version}, {migrates}: look through it, then set `{settings.VERSION}: {floor}` in it"
+    ]
 
 
 def _unlisted(agent: Agent, tree: Mapping[str, Any], version: str) -> list[str]:

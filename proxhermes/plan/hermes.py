@@ -129,10 +129,15 @@ def plan_hermes(
 
 
 def _version_notes(code: upstream.Code | None) -> tuple[str, ...]:
-    if code is None or not upstream.unknown(code.version):
+    if code is not None and upstream.unknown(code.version):
+        how, known = "newer", upstream.NEWEST_SEEN
+    elif code is not None and upstream.older(code.version):
+        how, known = "older", upstream.RELEASES[0].since
+    else:
         return ()
-    known = ".".join(map(str, upstream.NEWEST_SEEN))
-    return (f"Hermes {code.version} is newer than all that this proxhermes knows: it is treated as {known}",)
+    return (
+        f"Hermes {code.version} is {how} than all that this proxhermes knows: it is treated as {upstream.shown(known)}",
+    )
 
 
 def _way_notes(agent: Agent, wanted: Wanted, code: upstream.Code | None) -> tuple[str, ...]:

@@ -46,5 +46,7 @@ def unfinished(
     pending = decoded(facts.content("pending") or b"", "pending").strip()
     if not pending or changes or so_far >= Effect.RESTART_SERVICE:
         return []
+    if pending == "wait":  # it runs, and was still at work on its databases: a restart would begin that again
+        return [change(subject, "not up since the last change", "running", Effect.NONE)]
     effect = up if pending == "up" else Effect.RESTART_SERVICE
     return [change(subject, "not up since the last change", "running", effect)]

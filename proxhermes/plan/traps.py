@@ -62,8 +62,21 @@ _TRAPS: Final = (
         "the registry wants a login, or another one: `runtime.registry_auth` in the inventory",
     ),
     (
-        r"manifest unknown|manifest for .* not found|repository does not exist|pull access denied",
-        "the registry has no such image for us: see `runtime.image` or `runtime.package.image` in the inventory",
+        r"no matching manifest for|no match for platform in manifest|no image found in .{1,20} for architecture",
+        (
+            "the image is not published for this node's architecture: another tag or image in `runtime.image` or "
+            "`runtime.package.image`"
+        ),
+    ),
+    (
+        (
+            r"manifest unknown|manifest for .* not found|failed to resolve reference \S+ \S+: not found|"
+            r"repository does not exist|pull access denied"
+        ),
+        (
+            "the registry has no such image or tag for us: see `runtime.image` or `runtime.package.image` in the "
+            "inventory (Hermes' own tags are dates up to 0.21, as v2026.8.31, and versions from 0.22 on, as 0.23.4)"
+        ),
     ),
     (
         r"dial tcp|no such host|TLS handshake timeout|Client\.Timeout|request canceled|server gave HTTP response",

@@ -11,7 +11,8 @@ from proxhermes.verify import configuration, files, service
 from proxhermes.verify.model import Check, Finding, failed, hindered, passed, skipped, warned
 from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
-_NEWEST: Final = ".".join(map(str, upstream.NEWEST_SEEN))
+_NEWEST: Final = upstream.shown(upstream.NEWEST_SEEN)
+_OLDEST: Final = upstream.shown(upstream.RELEASES[0].since)
 
 
 def _gateway(scene: Scene) -> Finding:
@@ -39,10 +40,17 @@ def _version(scene: Scene) -> Finding:
             f"{running}: a second hermes process beside the gateway may lose messages",
             "any version but 0.21.0 to 0.21.2; until then call no `hermes` while the gateway runs",
         )
+    if installed is not None and upstream.parse(installed.version) is None:
+        installed = None
+    if installed is not None and upstream.parse(running) != upstream.parse(installed.version):
+        return failed(f"{running} runs; {_installed(installed)}", service.renewal(scene))
+    if upstream.older(running):
+        return warned(
+            f"{running} is older than all that this proxhermes knows, from {_OLDEST} on",
+            "a newer one: `runtime.image` or `runtime.package` in the inventory",
+        )
     if installed is None:
         return passed(f"{running} runs; {_installed(installed)}")
-    if upstream.parse(running) != upstream.parse(installed.version):
-        return failed(f"{running} runs; {_installed(installed)}", service.renewal(scene))
     newer = f", newer than {_NEWEST}: taken for that" if upstream.unknown(running) else ""
     bare = ", which brings no bundled skills" if scene.guest.text("bundled_skills") == "0" else ""
     return passed(f"{running}{newer}{bare}")

@@ -6,11 +6,13 @@ The agent has a say in all that its probe (host_scripts/state-probe.py) answers:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from proxhermes import upstream
+from proxhermes.errors import ProxhermesError
 from proxhermes.hermes import layout
 from proxhermes.plan.model import Layer
 from proxhermes.transport.scripts import script
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 ID: Final = "hermes.state"
 State = Literal["fine", "damaged", "later", "unchecked", "unreadable", "special"]
 _STATES: Final = ("fine", "damaged", "later", "unchecked", "unreadable", "special")
+_JOURNAL: Final = ("database", "journal_mode")
 _LONGEST: Final = 200
 _SHOWN: Final = 5
-_RECOVER: Final = "stop the agent and keep a copy of its home; then `hermes sessions repair` in it, or restore a backup"
+_STOPPED: Final = "stop the agent and keep a copy of its home"
+_SESSIONS: Final = re.compile(r"(?:profiles/([a-z0-9_-]{1,64})/)?state\.db")
+"""Hermes' own, of which it knows how to save what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +147,45 @@ def _faults(scene: Scene, seen: Seen) -> Iterator[tuple[str, str]]:
             yield f"{other} is not the agent's", f"in the guest: chown -hR {ids} {home}"
         match database.state:
             case "damaged":
-                yield f"{database.name} is damaged: {database.said}", _RECOVER
+                yield f"{database.name} is damaged: {database.said}", _rescue(scene, database)
             case "special":
-                yield f"{database.name} is not a file: {database.said}", _RECOVER
+                yield f"{database.name} is not a file: {database.said}", f"{_STOPPED}; then restore a backup"
             case "unreadable" if not database.others:
                 yield f"{database.name} cannot be read: {database.said}", f"in the guest: ls -la {home}"
+
+
+def _rescue(scene: Scene, database: Database) -> str:
+    """What to do about a damaged one (0.22: hermes_cli/subcommands/sessions.py)."""
+    if (found := _SESSIONS.fullmatch(database.name)) is None:
+        return f"{_STOPPED}; then restore a backup"
+    hermes = f"hermes -p {found[1]} sessions" if found[1] else "hermes sessions"
+    command = f"{hermes} repair"
+    if _offline_tools(scene) and "malformed database schema" not in database.said:
+        command = f"{hermes} recover --source {database.name} --output recovered.db"
+    return f"{_STOPPED}; then `{command}` in it, or restore a backup"
+
+
+def _offline_tools(scene: Scene) -> bool:
+    return upstream.release(scene.installed.version if scene.installed else None).offline_tools
+
+
+def _unlike_declared(scene: Scene, seen: Seen) -> Iterator[tuple[str, str | None]]:
+    """Databases in WAL mode that are to be without: Hermes changes none that is there (0.22: hermes_state_wal.py)."""
+    try:
+        declared = scene.declared
+    except ProxhermesError:
+        return  # hermes.config says why the inventory cannot be read
+    for database in seen.databases:
+        found = _SESSIONS.fullmatch(database.name)
+        if found is None or not database.wal or (_JOURNAL, "delete") not in declared.get(found[1] or "", ()):
+            continue
+        hermes = f"hermes -p {found[1]} sessions" if found[1] else "hermes sessions"
+        yield (
+            f"{database.name} is in WAL mode, and {'.'.join(_JOURNAL)} is declared as delete",
+            f"stop the agent; then, in its home, `{hermes} set-journal-mode delete`"
+            if _offline_tools(scene)
+            else "Hermes has a command for it from 0.22 on: `hermes sessions set-journal-mode delete`",
+        )
 
 
 def _doubts(scene: Scene, seen: Seen) -> Iterator[tuple[str, str | None]]:
@@ -158,6 +197,7 @@ def _doubts(scene: Scene, seen: Seen) -> Iterator[tuple[str, str | None]]:
             yield told, deeper if database.state == "later" else None
     if seen.more or seen.cut:
         yield f"there are {seen.more or 'too many'} files more than were looked at", "are they the agent's?"
+    yield from _unlike_declared(scene, seen)
     if upstream.wal_reset_bug(seen.sqlite) and any(database.wal for database in seen.databases):
         yield (
             f"SQLite {seen.sqlite}, which the agent uses, may damage a database in WAL mode (sqlite.org/wal.html)",

@@ -300,8 +300,22 @@ def test_what_cannot_be_built_leaves_what_runs_alone(native: Operator) -> None:
     assert guest(native, "readlink /opt/hermes/current; ls -A /opt/hermes/versions") == before
 
 
+# As upstream's own setup.py from 0.20 on.
+GUARD = """
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.sdist import sdist
+
+
+def _refuse(self):
+    raise RuntimeError("Building wheels or sdists for hermes-agent is not supported.")
+
+
+bdist_wheel.run = sdist.run = _refuse
+"""
+
+
 def source(native: Operator) -> None:
-    """A git repository of the agent's own source in the guest."""
+    """A git repository of the agent's own source in the guest, which builds neither wheel nor sdist."""
     folder = native.folder / "source"
     command = [
         sys.executable,
@@ -321,6 +335,11 @@ def source(native: Operator) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     (tree,) = (path for path in folder.iterdir() if path.is_dir())
+    setup = (tree / "setup.py").read_text()
+    (tree / "setup.py").write_text(
+        setup.replace("\nfrom setuptools import setup\n", f"\n{GUARD}\nfrom setuptools import setup\n", 1)
+    )
+    assert "_refuse" in (tree / "setup.py").read_text()
     script = "git init -q -b main && git add -f . && git -c user.name=a -c user.email=a@b commit -qm one"
     subprocess.run(["sh", "-euc", script], cwd=tree, check=True)
     subprocess.run(["git", "clone", "-q", "--bare", str(tree), str(folder / "hermes.git")], check=True)
@@ -337,6 +356,7 @@ def test_from_git_a_branch_that_moves_is_another_version(native: Operator) -> No
     assert bootstrap(native, package=package, extras=["cli", "messaging"]) == ["package"]
     first = guest(native, "readlink /opt/hermes/current").strip()
     assert first.startswith("versions/main-")
+    assert guest(native, "find -L /opt/hermes/current/source/skills -name SKILL.md | head -n 1").strip()
     commit = "git -c user.name=a -c user.email=a@b commit-tree -p main -m two main^{tree}"
     guest(native, f"cd /srv/hermes.git && git update-ref refs/heads/main $({commit})")
     (result,) = native.json("bootstrap")["agents"]

@@ -15,6 +15,7 @@ from proxhermes import upstream
         ("0.22.2.post1", (0, 22, 2)),
         ("1.2", (1, 2)),
         ("latest", None),
+        ("0.0.0", None),
         ("", None),
         ("12", None),
     ],
@@ -34,6 +35,7 @@ def test_a_version_is_read(text: str, version: tuple[int, ...] | None) -> None:
         ("9.0", (0, 23)),
         ("main", (0, 23)),
         (None, (0, 23)),
+        ("0.0.0", (0, 23)),
     ],
 )
 def test_every_version_has_a_row(version: str | None, since: tuple[int, ...]) -> None:
@@ -44,6 +46,25 @@ def test_a_newer_version_is_said_to_be_unknown() -> None:
     assert upstream.unknown("0.24.0")
     assert not upstream.unknown("0.23.4")
     assert not upstream.unknown("main")
+
+
+def test_an_older_version_is_said_to_be_one() -> None:
+    told = [upstream.older(each) for each in ("0.15.1", "0.18.9", "0.19", "0.19.0", "0.0.0", "main", "2026.8.31")]
+    assert told == [True, True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "python"),
+    [("0.20.6", 39, ">=3.11,<3.14"), ("0.21.0", 39, ">=3.11,<3.14"), ("0.22.2", 50, ">=3.14,<3.15")],
+)
+def test_what_is_known_of_versions_that_were_not_run(version: str, config: int, python: str) -> None:
+    row = upstream.release(version)
+    assert (row.config_version, row.python) == (config, python)
+
+
+@pytest.mark.parametrize(("config", "reader"), [(12, "pyyaml"), (33, "pyyaml"), (44, "pyyaml"), (50, "ruamel")])
+def test_a_file_is_read_as_the_hermes_that_wrote_it_does(config: int, reader: str) -> None:
+    assert upstream.reader_of(config) == reader
 
 
 def test_versions_whose_log_may_be_orphaned() -> None:

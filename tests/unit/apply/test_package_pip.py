@@ -83,6 +83,95 @@ def build(tmp_path: Path, index: tuple[Path, dict[str, str]], recipe: Recipe) ->
     return subprocess.run(["sh", "-c", script], cwd=bundle, capture_output=True, text=True, timeout=120, check=False)
 
 
+# As setuptools does it, with the same names; and as upstream's setup.py has it from 0.20 on.
+BACKEND = """
+import pathlib, zipfile
+
+INFO = "hermes_agent-0.0.0.dist-info/"
+
+
+def build_wheel(*words):
+    raise RuntimeError("Building wheels or sdists for hermes-agent is not supported.")
+
+
+def build_editable(folder, *words):
+    name = "hermes_agent-0.0.0-0.editable-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as wheel:
+        wheel.writestr("__editable__.hermes_agent-0.0.0.pth", "import __editable___hermes_agent_0_0_0_finder")
+        finder = f"import sys; sys.path.append({str(pathlib.Path.cwd())!r})"
+        wheel.writestr("__editable___hermes_agent_0_0_0_finder.py", finder)
+        extra = 'Provides-Extra: cli\\nRequires-Dist: helper; extra == "cli"\\n'
+        wheel.writestr(INFO + "METADATA", "Metadata-Version: 2.1\\nName: hermes-agent\\nVersion: 0.0.0\\n" + extra)
+        wheel.writestr(INFO + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(INFO + "entry_points.txt", "[console_scripts]\\nhermes = hermes_cli.main:main\\n")
+        wheel.writestr(INFO + "RECORD", "")
+    return name
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+MAIN = """
+import json, os, pathlib, sys
+
+stamp = pathlib.Path(__file__).parents[1] / "install-stamp.json"
+
+
+def main():
+    print("Hermes Agent v" + json.loads(stamp.read_text()).get("baseVersion", "unknown"), __file__, sys.prefix)
+"""
+STAMP = """
+import json, pathlib, sys
+
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+version = {"baseVersion": words["--base-version"]} if "--base-version" in words else {}
+pathlib.Path(words["--output"]).write_text(json.dumps(version | {"updateMechanism": words["--update-mechanism"]}))
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> tuple[Path, str]:
+    """A git repository laid out as upstream's from 0.20 on, which builds neither wheel nor sdist; and its commit."""
+    folder = tmp_path / "repository"
+    files = {
+        "backend.py": BACKEND,
+        "pyproject.toml": PROJECT,
+        "hermes_cli/__init__.py": "",
+        "hermes_cli/main.py": MAIN,
+        "scripts/write_install_stamp.py": STAMP,
+        "skills/notes/SKILL.md": "# Notes\n",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    script = "git init -q && git add . && git -c user.name=a -c user.email=a@b commit -qm one && git rev-parse HEAD"
+    done = subprocess.run(["sh", "-euc", script], cwd=folder, capture_output=True, text=True, check=True)
+    return folder, done.stdout.strip()
+
+
+@pytest.mark.parametrize(("ref", "version", "hashes"), [("v0.22.2", "0.22.2", False), ("v2026.9.24", "unknown", True)])
+def test_from_git_the_source_itself_runs_where_it_has_its_name(
+    tmp_path: Path,
+    index: tuple[Path, dict[str, str]],
+    repository: tuple[Path, str],
+    ref: str,
+    version: str,
+    hashes: bool,
+) -> None:
+    folder, commit = repository
+    files = pinned(index, helper="2.0") if hashes else Files()
+    subject = f"file://{folder}"
+    recipe = Recipe("git", subject, ref, ref, commit, extras=("cli",), interpreter=HERE, files_given=files)
+    done = build(tmp_path, index, recipe)
+    assert done.returncode == 0, done.stderr
+    place = tmp_path / "hermes" / "versions" / recipe.id
+    told = subprocess.run([place / "bin" / "hermes"], cwd="/", capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["Hermes", "Agent", f"v{version}", f"{place}/source/hermes_cli/main.py", str(place)]
+    assert modules(tmp_path) >= {"helper"}
+    assert not (place / "source" / ".git").exists()
+    assert "skills=1\n" in (place / ".proxhermes-package").read_text()
+    assert '"external"' in (place / "source" / "install-stamp.json").read_text()
+    named = [path for path in place.rglob("*") if path.is_file() and b"versions/.building" in path.read_bytes()]
+    assert named == []
+
+
 def modules(tmp_path: Path) -> set[str]:
     return {path.stem for path in (tmp_path / "hermes/current/lib").glob("python3*/site-packages/*.py")}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxhermes.apply import guest
 from proxhermes.transport.scripts import script
 
 RUNTIME = """
@@ -16,6 +17,14 @@ rt_status() { echo running; }
 rt_starts() { echo 0; }
 rt_words() { echo 'its last words'; }
 rt_health() { if again; then echo 000; else echo 200; fi; }
+"""
+
+
+# A clock that goes a hundred seconds further each time that it is asked.
+FAST = """
+date() { if [ "$1" = +%s ]; then echo . >>clock; echo "$(($(wc -l <clock) * 100))"; else command date "$@"; fi; }
+sleep() { :; }
+rt_health() { echo . >>polls; echo 000; }
 """
 
 
@@ -35,6 +44,47 @@ def test_a_gateway_that_does_not_answer_in_time_is_given_up_with_its_last_words(
     done = wait(tmp_path, RUNTIME)
     assert done.returncode == 1
     assert "failed: the gateway did not answer within 3 s" in done.stderr and "its last words" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seconds"),
+    [
+        ({}, 3),
+        ({"state.db": 100 << 20}, 53),
+        ({"state.db": 5000 << 20}, 2503),
+        ({"state.db": 1000 << 20, "profiles/ann/state.db": 1000 << 20}, 1003),
+        ({"state.db": 1 << 42}, 3000),
+    ],
+)
+def test_large_databases_get_the_time_that_bringing_them_up_to_date_takes(
+    tmp_path: Path, sizes: dict[str, int], seconds: int
+) -> None:
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    done = wait(tmp_path, RUNTIME + FAST)
+    assert f"failed: the gateway did not answer within {seconds} s" in done.stderr
+    assert len((tmp_path / "polls").read_text().splitlines()) >= seconds // 200
+    assert (done.returncode == 76) == ("do not restart it" in done.stderr) == (seconds > 60)
+
+
+def test_one_that_stops_over_large_databases_is_not_at_work_on_them(tmp_path: Path) -> None:
+    with (tmp_path / "state.db").open("wb") as file:
+        file.truncate(5000 << 20)
+    done = wait(tmp_path, RUNTIME + FAST + "rt_status() { echo exited; }\n")
+    assert done.returncode == 1 and "do not restart" not in done.stderr
+
+
+def test_a_link_is_not_taken_for_a_database(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(5000 << 20)
+    (tmp_path / "state.db").symlink_to("large")
+    assert "did not answer within 3 s" in wait(tmp_path, RUNTIME + FAST).stderr
+
+
+def test_the_callers_deadline_is_not_before_the_longest_wait() -> None:
+    assert f"longest={guest.LONGEST_WAIT_S:.0f} " in script("guest-wait.sh").decode()
 
 
 def test_what_is_done_before_the_gateway_starts_does_not_count(tmp_path: Path) -> None:

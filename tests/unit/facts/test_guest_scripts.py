@@ -109,6 +109,22 @@ def test_a_version_is_said_to_be_up_only_once_its_gateway_was_seen(tmp_path: Pat
     assert (data.parent / ".proxhermes-pending").exists() is not up
 
 
+def test_a_gateway_at_work_on_its_databases_is_waited_for_and_not_started_again(tmp_path: Path, data: Path) -> None:
+    rights = {"setpriv": 'while [ "$1" != --clear-groups ]; do shift; done; shift; exec "$@"'}
+    bundle = lay_out(tmp_path / "bundle", data.parent, uid=os.getuid(), **rights)
+    pending = data.parent / ".proxhermes-pending"
+    steps = ("prepare", "stop", "files", "start", "up")
+    (bundle / "runtime.sh").write_text("".join(f"rt_{step}() {{ echo {step}; }}\n" for step in steps))
+    (bundle / "guest-wait.sh").write_text("echo wait; exit 76\n")
+    assert run(bundle, "guest-hermes.sh", "up", "1").returncode == 76
+    assert run(bundle, "guest-hermes.sh", "none", "1").returncode == 76
+    assert pending.read_text() == "wait\n"
+    (bundle / "guest-wait.sh").write_text("echo wait\n")
+    done = run(bundle, "guest-hermes.sh", "none", "1")
+    assert done.stdout.split() == ["files", "wait", "up"], done.stderr
+    assert not pending.exists()
+
+
 # A change of the runtime: what ends, and what moves.
 
 

@@ -159,6 +159,12 @@ def test_the_images_supervisor_is_told_of_the_dashboard(make_agent: Any) -> None
     assert "X" not in environment
 
 
+def test_the_images_start_scripts_are_told_to_leave_config_yaml_as_it_is(make_agent: Any) -> None:
+    agent = make_agent(hermes={"environment": {"HERMES_SKIP_CONFIG_MIGRATION": "1"}})
+    assert service(agent)["environment"]["HERMES_SKIP_CONFIG_MIGRATION"] == "1"
+    assert "HERMES_SKIP_CONFIG_MIGRATION" not in service(make_agent())["environment"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.10.5"])
 def test_a_declared_host_and_port_of_the_dashboard_are_what_the_supervisor_gets(make_agent: Any, host: str) -> None:
     declared = {"HERMES_DASHBOARD": "1", "HERMES_DASHBOARD_HOST": host, "HERMES_DASHBOARD_PORT": "9200"}

@@ -166,7 +166,7 @@ def test_git_is_taken_at_the_commit_that_its_ref_stands_for(make_agent: Any) -> 
     found = package.recipe(agent, commit=COMMIT)
     assert found.label == "feature-x-1240600"
     assert found.commit == COMMIT
-    assert lines(found) == ["./source"]
+    assert lines(found) == ["-e ${PACKAGE_FOLDER}/source"]
     with pytest.raises(Refused, match="feature/x"):
         package.recipe(agent, commit="")
 

@@ -40,6 +40,8 @@ def of(problems: Problems, smallest: str, *lines: str) -> list[tuple[str, str]]:
         ("settings: {model: {default: other}}", "settings.model.default", "something else than"),
         ("mcp_servers: {a: {url: 'http://x/m', headers: {Authorization: abc}}}", "mcp_servers.a.headers.Authorization",
          "a secret"),
+        ("settings: {gateway: {standalone: true}}", "settings.gateway.standalone", "would not serve"),
+        ("settings: {gateway: {standalone: 'yes'}}", "settings.gateway.standalone", "would not serve"),
         ("skills: {x: {git: 'https://git.lan/x', ref: v1}}", "skills.x.git", "no skills from git"),
         ("skills: {x: {hub: official/y}}", "skills.x", "Hermes calls official/y 'y'"),
         ("crons: {x: {schedule: 30m, prompt: x}}", "crons.x.schedule", "'30m' is not a schedule"),
@@ -59,6 +61,18 @@ def test_its_mistakes_are_told_at_their_place(
 def test_names_are_those_that_hermes_takes(problems: Problems, smallest: str, name: str) -> None:
     (problem,) = problems(smallest + f"    hermes: {{profiles: {{'{name}': {{}}}}}}\n")
     assert "the name of a profile" in problem.message
+
+
+def test_one_that_is_said_not_to_stand_alone_is_fine(read: Read, smallest: str) -> None:
+    assert read(smallest + "    hermes: {profiles: {work: {settings: {gateway: {standalone: false}}}}}\n")
+
+
+def test_one_that_stands_alone_by_a_settings_file_is_told_there(
+    problems: Problems, smallest: str, tmp_path: Path
+) -> None:
+    (tmp_path / "alone.yaml").write_text("gateway:\n  standalone: true\n")
+    (problem,) = problems(smallest + "    hermes: {profiles: {work: {settings_files: [alone.yaml]}}}\n")
+    assert "would not serve" in problem.message
 
 
 def test_the_gateway_has_to_serve_them(problems: Problems, smallest: str) -> None:

@@ -62,6 +62,26 @@ def test_a_file_that_is_there_is_left_to_hermes_own_migration(make_agent: Any, c
     assert "_config_version" not in shown(plan(make_agent(), there("_config_version: 20\na: 1\n"), code))
 
 
+@pytest.mark.parametrize(
+    ("version", "code", "said"),
+    [
+        ("11", NEW, "version 11"),
+        ("'9'", NEW, "version 9"),
+        ("-5", NEW, "version 0"),
+        ("soon", NEW, "version 0"),
+        ("12", NEW, ""),
+        ("11", OLD, ""),
+        ("11", None, ""),
+        ("null", NEW, ""),
+    ],
+)
+def test_a_file_that_hermes_does_not_migrate_any_more_is_told(
+    make_agent: Any, version: str, code: Code | None, said: str
+) -> None:
+    notes = " ".join(plan(make_agent(), there(f"_config_version: {version}\na: 1\n"), code).notes)
+    assert ("does not bring up to date (from 12 on it does)" in notes) is bool(said) and said in notes
+
+
 @pytest.mark.parametrize("code", [OLD, NEW])
 def test_odd_texts_converge(make_agent: Any, code: Code) -> None:
     agent = make_agent(hermes={"settings": ODD})

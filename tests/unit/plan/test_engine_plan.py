@@ -150,6 +150,17 @@ def test_a_container_that_is_not_there_yet_gets_its_docker(make_agent: Any) -> N
         ("toomanyrequests: You have reached your pull rate limit", "registry_mirrors"),
         ('Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host', "not reached"),
         ("manifest for nousresearch/hermes-agent:nope not found: manifest unknown", "runtime.image"),
+        ('failed to resolve reference "docker.io/x/y:no": docker.io/x/y:no: not found', "no such image"),
+        ('failed to resolve reference "docker.io/x/y:z": failed to do request: dial tcp: no such host', "not reached"),
+        ("no matching manifest for linux/arm64/v8 in the manifest list entries", "architecture"),
+        (
+            "no matching manifest for linux/arm64: no match for platform in manifest: not found",
+            "architecture",
+        ),
+        (
+            "choosing an image from manifest list docker://x/y: no image found in manifest list for architecture arm64",
+            "architecture",
+        ),
         ("write /var/lib/docker/tmp/x: no space left on device", "disk.size"),
         ("failed: x has 1900 MB, and needs about 7600 MB below /opt until it is unpacked: there are 9 MB", "disk.size"),
         ("failed: the index of x: unauthorized: the registry wants a login", "runtime.registry_auth"),

@@ -18,7 +18,7 @@ from proxhermes.hermes.litellm import Answer
 from proxhermes.hermes.wanted import gather
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.model import Effect
-from proxhermes.upstream import Code
+from proxhermes.upstream import NEWEST_SEEN, Code, shown
 
 LITELLM = Answer(200, json.dumps({"data": [{"id": "claude-sonnet", "max_input_tokens": 200_000}]}))
 CONTAINER = DockerContainer("sha256:aaaaaaaaaaaaaaaa", "running", "hermes", "/opt/hermes", "hash")
@@ -229,6 +229,13 @@ def test_a_run_that_was_killed_is_finished(make_agent: Any, left: str, effect: E
     assert plan(make_agent(), facts).effect is effect
 
 
+def test_a_gateway_that_was_left_at_work_on_its_databases_is_waited_for_and_not_restarted(make_agent: Any) -> None:
+    facts = settled(make_agent(), health=0)
+    facts = replace(facts, files={**facts.files, "pending": File(0, 0, 0o644, "regular file", b"wait\n")})
+    found = plan(make_agent(), facts)
+    assert found.needed and found.effect is Effect.NONE
+
+
 def test_a_gateway_that_does_not_answer_is_only_waited_for(make_agent: Any) -> None:
     found = plan(make_agent(), settled(make_agent(), health=0))
     assert not found.needed
@@ -357,6 +364,19 @@ def test_which_of_two_declarations_wins_is_said_when_the_line_is_written(make_ag
     (note,) = plan(agent, GuestFacts(litellm=LITELLM)).notes
     assert note == ".env: X stands in hermes.environment and in hermes.secrets; the latter wins"
     assert plan(agent, settled(agent)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "note"),
+    [
+        ("0.15.1", "Hermes 0.15.1 is older than all that this proxhermes knows: it is treated as 0.19"),
+        ("99.0", f"Hermes 99.0 is newer than all that this proxhermes knows: it is treated as {shown(NEWEST_SEEN)}"),
+        ("0.19.0", None),
+    ],
+)
+def test_a_version_that_nobody_here_knows_is_told(make_agent: Any, version: str, note: str | None) -> None:
+    facts = settled(make_agent(), codes={CONTAINER.image: Code(version, 50)})
+    assert [each for each in plan(make_agent(), facts).notes if "this proxhermes" in each] == ([note] if note else [])
 
 
 def test_the_plan_says_which_version_an_image_is(make_agent: Any) -> None:

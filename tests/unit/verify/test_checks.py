@@ -415,6 +415,48 @@ def test_a_job_is_told_with_its_schedule_and_its_next_time() -> None:
         assert LOOKS["hermes.state"](scene(guest=databases(**doubt))).verdict is Verdict.WARN
 
 
+SCHEMA = "malformed database schema (messages_fts) - table messages_fts already exists"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "version", "command"),
+    [
+        ("state.db", "Page 3: never used", "0.22.2", "hermes sessions recover --source state.db --output recovered.db"),
+        ("state.db", SCHEMA, "0.22.2", "hermes sessions repair"),
+        ("state.db", "Page 3: never used", "0.19.0", "hermes sessions repair"),
+        ("profiles/ann/state.db", SCHEMA, "0.22.2", "hermes -p ann sessions repair"),
+        ("cron/executions.db", "Page 3: never used", "0.22.2", None),
+        ("profiles/a;reboot/state.db", SCHEMA, "0.22.2", None),
+    ],
+)
+def test_what_to_do_about_a_damaged_database(name: str, said: str, version: str, command: str | None) -> None:
+    guest = {**databases(name=name, state="damaged", said=said), "codes": f"sha256:1f {version} 33"}
+    hint = LOOKS["hermes.state"](scene(guest=guest)).hint or ""
+    assert "restore a backup" in hint and "reboot" not in hint
+    assert (f"`{command}`" in hint) if command else ("`" not in hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "wal", "warns"),
+    [
+        ("state.db", {"": "delete"}, True, True),
+        ("state.db", {"": "delete"}, False, False),
+        ("state.db", {"": "wal"}, True, False),
+        ("state.db", {"ann": "delete"}, True, False),
+        ("profiles/ann/state.db", {"ann": "delete"}, True, True),
+        ("profiles/ann/state.db", {"": "delete"}, True, False),
+    ],
+)
+def test_a_database_in_another_journal_mode_than_declared_warns(
+    name: str, declared: dict[str, str], wal: bool, warns: bool
+) -> None:
+    one = scene(guest=databases(name=name, wal=wal))
+    one.asked["declared"] = {home: ((("database", "journal_mode"), mode),) for home, mode in declared.items()}
+    finding = LOOKS["hermes.state"](one)
+    assert (finding.verdict is Verdict.WARN) is warns
+    assert ("sessions set-journal-mode delete`" in (finding.hint or "")) is warns
+
+
 def test_a_document_that_the_agent_changed_is_told_as_such() -> None:
     seen = scene(guest={"tree": TREE.replace(SOUL.sha256, "1" * 64), "installed": f"{SOUL.sha256}  home:SOUL.md\n"})
     finding = LOOKS["hermes.documents"](seen)
@@ -482,6 +524,10 @@ def test_a_platform_that_fails_is_one_failing_check() -> None:
         ("0.99.0", "0.99.0 60", Verdict.PASS, "newer than"),
         ("0.21.1", "0.21.1 33", Verdict.WARN, "lose messages"),
         ("0.19.0", "0.22.2 50", Verdict.FAIL, "0.22.2 is installed"),
+        ("0.15.1", "0.22.2 50", Verdict.FAIL, "0.22.2 is installed"),
+        ("0.15.1", "0.15.1 20", Verdict.WARN, "older than all"),
+        ("0.15.1", "", Verdict.WARN, "older than all"),
+        ("0.22.2", "0.0.0 50", Verdict.PASS, "does not tell"),
         ("unknown", "0.22.2 50", Verdict.SKIP, "0.22.2 is installed"),
     ],
 )
