@@ -12,9 +12,11 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.skills import Blob, Fetched
 from proxhermes.facts.tree import Seen
+from proxhermes.hermes.skills import packages
 from proxhermes.hermes.wanted import gather
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.skills import GitPlan, HubPlan, plan_git, plan_hub
+from proxhermes.transport.scripts import script
 
 URL = "https://git.lan/skills.git"
 ONE, TWO = "1" * 40, "2" * 40
@@ -202,3 +204,10 @@ def test_a_memory_that_cannot_be_read_is_none(make_agent: Any, memory: bytes) ->
     known = told({"dice": DICE}, {})
     broken = {**known.files, "last-hub": File(1, 1, 0o640, "regular file", memory)}
     assert plan_hub(make_agent(), replace(known, files=broken)) == HubPlan()
+
+
+def test_what_it_needs_of_the_system_is_what_the_guest_is_asked_for(make_agent: Any) -> None:
+    """Else it would be installed by each run."""
+    asked = script("guest-facts.sh").decode()
+    names = packages(git(make_agent))
+    assert names and all(f" {name} " in asked for name in names)
