@@ -56,6 +56,11 @@ class HermesPlan:
         return worst(self.changes)
 
     @property
+    def rewritten(self) -> tuple[Change, ...]:
+        """Those of the changes that are of config.yaml and .env, the files that Hermes itself writes at its start."""
+        return tuple(change for home in self.configs.values() for change in pending(home.changes))
+
+    @property
     def needed(self) -> bool:
         return bool(pending(self.changes))
 

@@ -7,7 +7,7 @@ The image brings a file of an older version up to date at each start, and first 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from proxhermes.facts.guest import GuestFacts
     from proxhermes.facts.tree import Seen
     from proxhermes.inventory.models import Agent
+    from proxhermes.plan.model import Change
 
 KEPT: Final = 5
 """So many copies are kept, the newest ones of each file."""
@@ -36,21 +37,24 @@ _COPY: Final = re.compile(r"home:(config\.yaml|\.env)\.bak-([0-9]{8}T[0-9]{6}Z)(
 class Texts:
     """config.yaml of one home: its text as it was found, and as the plan leaves it.
 
-    declared: what the inventory has for it. tree: the files of that home, as they were found.
+    declared: what the inventory has for it. tree: the files of that home, as they were found. changes: what the plan
+    changes in config.yaml and .env.
     """
 
     found: str = ""
     left: str = ""
     declared: Mapping[str, Any] = field(default_factory=dict, repr=False)
     tree: Mapping[str, Seen] = field(default_factory=dict, repr=False)
+    changes: tuple[Change, ...] = ()
 
 
-def texts(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], declared: Mapping[str, Any]) -> Texts:
-    """The same of an agent, or of a profile with its own facts. entries: what the plan writes there."""
+def texts(agent: Agent, facts: GuestFacts, files: FilesPlan, declared: Mapping[str, Any]) -> Texts:
+    """The same of an agent, or of a profile with its own facts. files: what the plan does there."""
     path = labels.path(layout.of(agent), LABEL)
     found = facts.content("config") or b""
-    left = next((entry.content or b"" for entry in entries if entry.path == path), found)
-    return Texts(found.decode("utf-8", "replace"), left.decode("utf-8", "replace"), declared, facts.tree)
+    left = next((entry.content or b"" for entry in files.entries if entry.path == path), found)
+    texts = found.decode("utf-8", "replace"), left.decode("utf-8", "replace")
+    return Texts(*texts, declared, facts.tree, files.settings)
 
 
 def reported(before: Mapping[str, Texts], after: Mapping[str, Texts]) -> tuple[str, ...]:

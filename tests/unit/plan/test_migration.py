@@ -10,6 +10,7 @@ from proxhermes.hermes.wanted import gather
 from proxhermes.plan import migration
 from proxhermes.plan.entries import Entry
 from proxhermes.plan.files import plan_files
+from proxhermes.plan.files_model import FilesPlan
 
 STAMPS = [f"2026112{number}T193000Z" for number in range(8)]
 
@@ -104,9 +105,9 @@ def test_each_home_is_compared_with_what_it_was_given(make_agent: Any) -> None:
     facts = GuestFacts(files={"config": File(10000, 10000, 0o640, "regular file", BEFORE.encode())})
     given = BEFORE.replace("same: 1", "same: 2")
     entry = Entry("/opt/hermes/data/config.yaml", "file", content=given.encode())
-    before = migration.texts(agent, facts, (entry,), {})
+    before = migration.texts(agent, facts, FilesPlan(entries=(entry,)), {})
     assert (before.found, before.left) == (BEFORE, given)
-    assert migration.texts(agent, facts, (), {}).left == BEFORE
+    assert migration.texts(agent, facts, FilesPlan(), {}).left == BEFORE
     after = migration.Texts(found=AFTER.replace("same: 1", "same: 2"), declared={"flag": "y"})
     homes = {"": after, "work": after, "new": after}
     lines = migration.reported({"": before, "work": before}, homes)
