@@ -263,6 +263,7 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
     Returns the plan with all that was done. Raises Stale for a file that others change each time.
     """
     agent, done = target.agent, list[Change]()
+    _tell_migration(plan, events)  # of a run that did not get to see it
     for chances in reversed(range(CHANCES)):
         plan = _prepared(target, plan, doors, events)
         show(plan.changes, plan.notes, events)
@@ -278,9 +279,8 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
         target = replace(target, recreate=False)
         if plan.effect < Effect.RESTART_SERVICE:
             break
-        given, plan = plan, replace(_look_into(target, doors, events).hermes, notes=())
-        for line in migration.reported(given.configs, plan.configs):
-            events.note(line)
+        plan = replace(_look_into(target, doors, events).hermes, notes=())
+        _tell_migration(plan, events)
         if not plan.needed:
             break
         if not chances:
@@ -289,6 +289,11 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
         if plan.rewritten:
             events.note("Hermes changed at its start what it was given: putting it back")
     return replace(plan, changes=tuple(done))
+
+
+def _tell_migration(plan: HermesPlan, events: Events) -> None:
+    for line in migration.reported(plan.configs):
+        events.note(line)
 
 
 def _prepared(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> HermesPlan:

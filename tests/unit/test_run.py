@@ -197,16 +197,21 @@ def test_what_is_to_be_fetched_after_a_file_changed_is_fetched(
     assert done == ["look", "apply", "look", "prepare", "look", "apply"]
 
 
-def test_what_hermes_made_of_the_users_own_keys_is_told(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_hermes_made_of_the_users_own_keys_is_told(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
     before, after = "_config_version: 33\nmine: 50\n", "_config_version: 50\nmine: 250\n"
     plans = [
         run.HermesPlan((RESTART,), configs={"": Texts(found="", left=before)}),
-        run.HermesPlan(configs={"": Texts(found=after, left=after)}),
+        run.HermesPlan(configs={"": Texts(found=after, left=after, given=before)}),
     ]
+    if interrupted:  # the first of the two was the run's before
+        plans = plans[1:]
     _story(monkeypatch, plans)
     told: list[str] = []
     _bootstrapped(make_agent(), Events([lambda event: told.append(event.text)]))
-    assert "mine: 50 → 250 (stays as Hermes has it)" in told
+    assert told.count("mine: 50 → 250 (stays as Hermes has it)") == 1
 
 
 def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
