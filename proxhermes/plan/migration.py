@@ -115,10 +115,15 @@ def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str
 def surplus(agent: Agent, tree: Mapping[str, Seen]) -> FilesPlan:
     """The removal of all but the newest copies."""
     place = layout.of(agent)
-    gone = [label for found in _copies(tree).values() for label in found[:-KEPT]]
-    entries = [Entry(labels.path(place, label), "gone", expected=tree[label].sha256 or "") for label in gone]
-    older = f"older than the newest {KEPT}"
-    return FilesPlan(tuple(change(entry.path, older, None) for entry in entries), tuple(entries))
+    changes: list[Change] = []
+    entries: list[Entry] = []
+    for name, found in _copies(tree).items():
+        gone = [(labels.path(place, label), tree[label].sha256 or "") for label in found[:-KEPT]]
+        entries += [Entry(path, "gone", expected=hashed) for path, hashed in gone]
+        if gone:
+            which = gone[0][0] if len(gone) == 1 else f"{labels.path(place, labels.HOME + name)}.bak-…: {len(gone)}"
+            changes.append(change(which, f"older than the newest {KEPT}", None))
+    return FilesPlan(tuple(changes), tuple(entries))
 
 
 def _copies(tree: Mapping[str, Seen]) -> dict[str, list[str]]:

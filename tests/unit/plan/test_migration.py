@@ -84,7 +84,10 @@ def test_all_but_the_newest_copies_go(make_agent: Any) -> None:
         f"/opt/hermes/data/config.yaml.bak-{each}" for each in STAMPS[:3]
     ]
     assert all(entry.kind == "gone" and len(entry.expected) == 64 for entry in found.entries)
-    assert [change.after for change in found.changes] == [None] * 3
+    (one,) = found.changes
+    assert one.subject == "/opt/hermes/data/config.yaml.bak-…: 3" and one.after is None
+    (one,) = migration.surplus(agent, copies(".env", STAMPS[:6])).changes
+    assert one.subject == f"/opt/hermes/data/.env.bak-{STAMPS[0]}"
 
 
 def test_what_a_user_named_himself_stays(make_agent: Any) -> None:
