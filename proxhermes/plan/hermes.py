@@ -15,7 +15,7 @@ from proxhermes.hermes import litellm, messaging, route
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
-from proxhermes.plan import entries, migration, pools
+from proxhermes.plan import ending, entries, migration, pools
 from proxhermes.plan.home import plan_home
 from proxhermes.plan.migration import Texts
 from proxhermes.plan.model import Change, Effect, pending, worst
@@ -132,6 +132,7 @@ def plan_hermes(
             *home.notes,
             *others.notes,
             *service.notes,
+            *ending.hurried(agent, facts, home.entries, code),
         ),
     )
 
