@@ -105,12 +105,12 @@ class Home(Model):
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
     _whole: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
-    def place_settings(self, places: Mapping[tuple[str, ...], str], whole: Mapping[str, Any]) -> None:
+    def place_settings(self, places: Mapping[tuple[str, ...], str], whole: Mapping[str, Any] | None = None) -> None:
         """Remember where the values for config.yaml are written: FILE:LINE, by their paths in config.yaml.
 
         whole: what `config_file` says, where that is given.
         """
-        self._places, self._whole = places, whole
+        self._places, self._whole = places, whole or {}
 
     @property
     def keys(self) -> Mapping[str, Any]:
