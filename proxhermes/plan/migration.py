@@ -76,14 +76,15 @@ def reported(homes: Mapping[str, Texts]) -> tuple[str, ...]:
 def remembered(homes: Iterable[Texts], code: upstream.Code | None, *, starts: bool) -> FilesPlan:
     """What each is started with is remembered, where Hermes is going to bring it up to date, and forgotten once told.
 
-    code: the Hermes that is started. starts: the plan starts it.
+    code: the Hermes that is started; None: not known. starts: the plan starts it.
     """
     changes: list[Change] = []
     entries: list[Entry] = []
+    newest = code.newest_config if code else upstream.release(None).config_version
     for seen in homes:
         version, (path, hashed) = _version(_read(seen.left)), seen.kept
-        due = code is not None and version is not None and version < code.newest_config
-        if seen.given and (seen.told or (code is not None and not due)):
+        due = version is not None and version < newest
+        if seen.given and (seen.told or not due):
             before = "config.yaml as it was before Hermes brought it up to date"
             changes.append(change(path, before, None))
             entries.append(Entry(path, "gone", expected=hashed))

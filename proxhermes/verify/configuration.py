@@ -38,7 +38,7 @@ class Other:
     """A declared key that Hermes does not read as declared. text: what it reads, as JSON; empty if not told.
 
     how: `managed`, an administrator's file has another value; `own`, the file has it, and Hermes takes it as another
-    key; `ignored`, the file has it, and Hermes drops it or has another value; `absent` and `differs`, of the file itself.
+    key; `ignored`, the file has it, and Hermes drops or replaces it; `absent` and `differs`, of the file itself.
     """
 
     index: int

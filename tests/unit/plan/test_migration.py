@@ -138,12 +138,13 @@ def plan_of(make_agent: Any, code: Code | None, *, starts: bool = True, **texts:
 def test_what_is_going_to_be_brought_up_to_date_is_remembered(make_agent: Any) -> None:
     (entry,) = plan_of(make_agent, NEW, config=BEFORE).entries
     assert (entry.path, entry.mode, entry.content) == (KEPT, 0o600, BEFORE.encode())
+    assert plan_of(make_agent, None, config=BEFORE).entries == (entry,)
     (again,) = plan_of(make_agent, NEW, config=BEFORE, last_given=AFTER.replace("50", "33")).entries
     assert again.content == BEFORE.encode()
     for code, starts, text in (
         (NEW, True, AFTER),
+        (None, True, AFTER),
         (OLD, True, BEFORE),
-        (None, True, BEFORE),
         (NEW, False, BEFORE),
         (NEW, True, "a: 1"),
         (NEW, True, "["),
