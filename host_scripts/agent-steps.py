@@ -9,8 +9,10 @@ on. HOME: the agent's home; PROFILE: whose home it is for Hermes, `default` or a
     fields  keys of what Hermes has of one that are remembered
     steps   for each: its name; its id for Hermes (null for a job that is made); what was declared of it (null for one
             that is not ours any more); `commands`, lists of arguments of `hermes`, where `@` is the id of the job that
-            the command before has made
+            the command before has made; `replaces`, the id of the job that it is made in the place of; `undo`, a step
+            that puts back what was there, if a command fails after that has gone
 
+What is ours is remembered after each command, so that a run that ends between two of them is completed by the next one.
 Prints `changed: ...` for what it changed.
 """
 
@@ -36,8 +38,12 @@ hermes = str(beside) if beside.exists() else "hermes"
 memory_file = home / ".proxhermes" / kind
 
 
+class Failed(Exception):
+    """Why a step could not be carried out, for the operator."""
+
+
 def fail(step: Step, why: str) -> NoReturn:
-    sys.exit(f"failed: {SUBJECT[kind]} {step['name']}: {why}")
+    raise Failed(f"{SUBJECT[kind]} {step['name']}: {why}")
 
 
 def read(path: Path) -> Any:
@@ -55,9 +61,13 @@ def known(step: Step) -> dict[str, Any] | None:
         installed = lock.get("installed") if isinstance(lock, dict) else None
         found = installed.get(step["name"]) if isinstance(installed, dict) else None
         return found if isinstance(found, dict) else None
+    return job(step["id"])
+
+
+def job(ref: str | None) -> dict[str, Any] | None:
     tree = read(home / "cron" / "jobs.json")
     jobs = tree.get("jobs") if isinstance(tree, dict) else tree
-    return next((job for job in jobs or () if isinstance(job, dict) and job.get("id") == step["id"]), None)
+    return next((each for each in jobs or () if isinstance(each, dict) and each.get("id") == ref), None)
 
 
 def call(step: Step, arguments: list[str]) -> str:
@@ -85,6 +95,9 @@ def reason(said: str) -> str:
 
 def carry_out(step: Step) -> None:
     for arguments in step["commands"]:
+        installs = arguments[:2] == ["skills", "install"]
+        if installs:  # what is there from here on is ours, whatever identifier Hermes gives it
+            remember(step, {"id": None, "declared": step["declared"], "record": None})
         said = call(step, arguments)
         if arguments[:2] == ["cron", "create"]:
             made = re.search(r"^Created job: ([0-9a-f]{12})$", said, re.MULTILINE)
@@ -92,23 +105,47 @@ def carry_out(step: Step) -> None:
                 fail(step, "`hermes cron create` did not say which job it made")
             step["id"] = made[1]
         # 0.19 ends with 0 whatever became of a skill.
-        if kind == "hub" and (known(step) is not None) != (arguments[1] == "install"):
+        if kind == "hub" and (known(step) is not None) != installs:
             fail(step, f"`hermes skills {arguments[1]}`: {reason(said)}")
-    if step["commands"]:
-        done = ", ".join(words[1] for words in step["commands"])
-        print(f"changed: {SUBJECT[kind]} {step['name']}: {done}", flush=True)
+        remember(step, entry(step))
+    if not step["commands"]:
+        remember(step, entry(step))
+    if step["declared"] is not None and known(step) is None:
+        fail(step, "Hermes does not have it")
 
 
-def remember(step: Step) -> None:
+def put_back(step: Step) -> str:
+    """What became of a skill whose step failed, for the end of the message."""
+    if kind != "hub" or known(step) is not None:
+        return ""
+    remember(step, None)
+    if not step.get("undo"):
+        return ""
+    try:
+        carry_out(step["undo"])
+    except Failed as error:
+        remember(step, None)
+        return f"; the one that was there has gone, and could not be put back: {error}"
+    return "; the one that was there is back"
+
+
+def entry(step: Step) -> dict[str, Any] | None:
+    """What is remembered of one that is ours; None for one that is not, or not there."""
+    found = known(step)
+    if step["declared"] is None or found is None:
+        return None
+    record = {name: found[name] for name in plan["fields"] if name in found}
+    remembered = {"id": step["id"], "declared": step["declared"], "record": record}
+    older = step.get("replaces")
+    return remembered if older is None or job(older) is None else {**remembered, "replaces": older}
+
+
+def remember(step: Step, found: dict[str, Any] | None) -> None:
     memory = read(memory_file)
     memory = memory if isinstance(memory, dict) else {}
     memory.pop(step["name"], None)
-    if step["declared"] is not None:
-        found = known(step)
-        if found is None:
-            fail(step, "Hermes does not have it")
-        record = {name: found[name] for name in plan["fields"] if name in found}
-        memory[step["name"]] = {"id": step["id"], "declared": step["declared"], "record": record}
+    if found is not None:
+        memory[step["name"]] = found
     write(json.dumps(memory, indent=1, sort_keys=True))
 
 
@@ -124,5 +161,10 @@ def write(text: str) -> None:
 
 
 for each in plan["steps"]:
-    carry_out(each)
-    remember(each)
+    try:
+        carry_out(each)
+    except Failed as error:
+        sys.exit(f"failed: {error}{put_back(each)}")
+    if each["commands"]:
+        done = ", ".join(words[1] for words in each["commands"])
+        print(f"changed: {SUBJECT[kind]} {each['name']}: {done}", flush=True)

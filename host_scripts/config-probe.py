@@ -8,8 +8,12 @@ another value may be told. Prints JSON, by these names: `line` of a file that He
 null; `same`: how many it reads as declared; `others`: [INDEX, HOW, TEXT] of some that it does not; `more`: how many
 others there are.
 
-Hermes is asked in this one process, with an environment that has none of the agent's variables: so no `${NAME}` is
-replaced, and no secret is read. Isolated from its workspace; its code is root's.
+HOW: `managed`, an administrator's file says otherwise; `own`, it is in the file, and Hermes takes it as another key of
+its own; `ignored`, it is in the file, and Hermes reads something else, or nothing; `absent` and `differs`, of the file
+itself.
+
+Hermes is asked in this one process, with none of the agent's variables in its environment but KEPT, which it needs:
+so no other `${NAME}` is replaced, and no secret is read. Isolated from its workspace; its code is root's.
 """
 
 from __future__ import annotations
@@ -27,6 +31,13 @@ KEPT = (
     *("PATH", "HOME", "LANG", "HERMES_MANAGED_DIR"),
     *("HERMES_HOME_MODE", "HERMES_MANAGED", "HERMES_UID", "HERMES_GID"),
 )
+# Keys that Hermes takes as others, where those are not there themselves (hermes_cli/config.py: _canonicalize_config).
+TAKEN_AS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("max_turns",): ("agent", "max_turns"),
+    **{(name,): ("model", name) for name in ("provider", "base_url", "context_length")},
+    **dict.fromkeys((("api_base",), ("model", "api_base")), ("model", "base_url")),
+    **dict.fromkeys((("model",), ("model", "model"), ("model", "name")), ("model", "default")),
+}
 ABSENT = object()
 
 
@@ -56,14 +67,22 @@ def compared(declared: list[Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - as Hermes has it: whatever it is, the file cannot be read
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         return {"line": mark.line + 1 if mark else 0, "same": 0, "others": [], "more": 0}
-    # Hermes moves some keys when it reads them (`max_turns`), and lets an administrator's file win.
+    expand = getattr(config, "_expand_env_vars", lambda value: value)
     read, managed = config.load_config(), managed_scope.load_managed_config()
     others = []
     for index, (path, digest, shown) in enumerate(declared):
-        found = at(read, path)
-        if digested(found) != digest:
-            how = "managed" if at(managed, path) is not ABSENT else "own" if digested(at(raw, path)) == digest else ""
-            others.append([index, how or ("absent" if found is ABSENT else "differs"), text(found) if shown else ""])
+        found, written = at(read, path), at(raw, path)
+        is_written = digested(written) == digest
+        meant = digested(expand(written)) if is_written else digest
+        if digested(found) in (digest, meant):
+            continue
+        if at(managed, path) is not ABSENT:
+            how = "managed"
+        elif is_written:
+            how = "own" if digested(at(read, taken_as(path))) == meant else "ignored"
+        else:
+            how = "absent" if found is ABSENT else "differs"
+        others.append([index, how, text(found) if shown else ""])
     some = sorted(others, key=lambda each: each[1] == "own")[:MOST]
     return {"line": None, "same": len(declared) - len(others), "others": some, "more": len(others) - len(some)}
 
@@ -75,6 +94,11 @@ def at(tree: Any, path: list[Any]) -> Any:
             return ABSENT
         tree = found[0]
     return tree
+
+
+def taken_as(path: list[Any]) -> list[Any]:
+    names = tuple(part[1] for part in path if part[0] == "str")
+    return [["str", name] for name in TAKEN_AS.get(names, names)]
 
 
 def told(value: Any) -> list[Any]:

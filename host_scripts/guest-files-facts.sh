@@ -72,7 +72,7 @@ contents() { # SUFFIX HOME FOLDER
   content "env$1" "$2/.env" "$3"
   content "crons$1" "$2/cron/jobs.json" "$3"
   content "hub$1" "$2/skills/.hub/lock.json" "$3"
-  for each in config.yaml env files crons hub; do content "last-$each$1" "$2/.proxhermes/$each" "$3"; done
+  for each in config.yaml env files crons hub given; do content "last-$each$1" "$2/.proxhermes/$each" "$3"; done
 }
 
 # content NAME PATH FOLDER: owner, mode and content.

@@ -5,6 +5,7 @@
 set -eu
 home=$1 user_home=$2 workspace=$3
 largest=67108864
+most_copies=1000 # of a file; of more, the next run sees the rest
 
 path() {
   case $1 in
@@ -53,16 +54,19 @@ leftovers() { # LABEL-OF-FOLDER PATH-OF-FOLDER
   done
 }
 
-# The copies that Hermes' migration leaves beside a file (0.22: hermes_cli/post_update.py), the oldest 100 of them.
+# The copies that Hermes' migration leaves beside a file (0.22: hermes_cli/post_update.py), the newest ones of them first.
 copies() { # LABEL PATH
-  count=0
-  for each in "$2".bak-[0-9]*T[0-9]*Z*; do
-    [ "$count" -lt 100 ] || return 0
-    if [ -f "$each" ] && [ ! -L "$each" ] && [ "$(stat -c %s "$each")" -le 1048576 ]; then
-      look "$1${each#"$2"}" "$each"
-      count=$((count + 1))
-    fi
-  done
+  name=${2##*/} folder=${2%/*}
+  [ -d "$folder" ] || return 0
+  access=$(writable "$folder")
+  # One line of a name that has several is the name of nothing.
+  find "$folder/" -maxdepth 1 -type f -size -1048577c -name "$name.bak-*" -printf '%U %G %m %f\n' |
+    grep -E '^[0-9]+ [0-9]+ [0-7]+ [^ ]+\.bak-[0-9]{8}T[0-9]{6}Z(\.[0-9]{1,3})?$' | sort -k 4rV | head -n "$most_copies" |
+    while read -r owner group mode copy; do
+      copy=${copy#"$name"}
+      if [ ! -f "$2$copy" ] || [ -L "$2$copy" ]; then continue; fi
+      printf 'tree.%s=%s %s %s %s %s regular file\n' "$1$copy" "$owner" "$group" "$mode" "$(sum "$2$copy")" "$access"
+    done
 }
 
 seen=

@@ -250,9 +250,6 @@ def _bootstrap(target: Target, doors: Doors, events: Events, facts: ContainerFac
             _look_into(target, doors, events)  # which stops here with a key that LiteLLM refuses
         apply_engine(agent, plan.engine, guest, events)
         plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
-    if plan.hermes.prepare:
-        apply_prepared(agent, plan.hermes, guest, events)
-        plan = replace(plan, hermes=_look_into(target, doors, events).hermes)
     done = _set_up(target, plan.hermes, doors, events)
     noted = read_notes(facts.config.get("description", ""))
     if done.code and (noted is None or noted.hermes != done.code.version):
@@ -266,7 +263,9 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
     Returns the plan with all that was done. Raises Stale for a file that others change each time.
     """
     agent, done = target.agent, list[Change]()
+    _tell_migration(plan, events)  # of a run that did not get to see it
     for chances in reversed(range(CHANCES)):
+        plan = _prepared(target, plan, doors, events)
         show(plan.changes, plan.notes, events)
         try:
             apply_hermes(agent, plan, doors.guest(agent.vmid), events)
@@ -280,17 +279,42 @@ def _set_up(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> H
         target = replace(target, recreate=False)
         if plan.effect < Effect.RESTART_SERVICE:
             break
-        given, plan = plan, replace(_look_into(target, doors, events).hermes, notes=())
-        for line in migration.reported(given.configs, plan.configs):
-            events.note(line)
+        plan = replace(_look_into(target, doors, events).hermes, notes=())
+        _tell_migration(plan, events)
         if not plan.needed:
             break
         if not chances:
-            subjects = ", ".join(change.subject for change in pending(plan.changes))
-            events.warning(f"Hermes changes this at each start, and it was left as it is now: {subjects}")
+            _tell_left(plan, events)
             break
-        events.note("Hermes changed at its start what it was given: putting it back")
+        if plan.rewritten:
+            events.note("Hermes changed at its start what it was given: putting it back")
     return replace(plan, changes=tuple(done))
+
+
+def _tell_migration(plan: HermesPlan, events: Events) -> None:
+    for line in migration.reported(plan.configs):
+        events.note(line)
+
+
+def _prepared(target: Target, plan: HermesPlan, doors: Doors, events: Events) -> HermesPlan:
+    """The plan once all is there that has to be fetched first. What is to be fetched may be another one by then."""
+    for _ in range(CHANCES):
+        if not plan.prepare:
+            break
+        apply_prepared(target.agent, plan, doors.guest(target.agent.vmid), events)
+        plan = _look_into(target, doors, events).hermes
+    return plan
+
+
+def _tell_left(plan: HermesPlan, events: Events) -> None:
+    """Warn of what still differs once all chances have gone."""
+    others = [change for change in pending(plan.changes) if change not in plan.rewritten]
+    for what, changes in (
+        ("Hermes changes this at each start, and it was left as it is now", plan.rewritten),
+        ("this changed while the agent was set up, and is left to the next run", others),
+    ):
+        if changes:
+            events.warning(f"{what}: {', '.join(change.subject for change in changes)}")
 
 
 def up(

@@ -187,6 +187,8 @@ _VERSION: Final = re.compile(r"v?(\d{1,4}(?:\.\d{1,4}){1,3})(?!\d)")
 _STOP_FLOOR_S: Final = 70
 _DRAIN_S: Final = 0
 _CRON_DRAIN_S: Final = 30
+_LONGEST_DRAIN_S: Final = 86400
+"""A day: Hermes itself takes any number, and one without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,4 +295,4 @@ def _seconds(value: object, default: float) -> float:
         seconds = float(value)  # type: ignore[arg-type]  # what is not a number is the default
     except (TypeError, ValueError):
         return default
-    return seconds if 0 <= seconds < 86400 else default
+    return min(seconds, _LONGEST_DRAIN_S) if seconds >= 0 else default

@@ -43,11 +43,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A job of ours: its id, what was declared when it was last given, and what Hermes made of that."""
+    """A job of ours: its id, what was declared when it was last given, and what Hermes made of that.
+
+    replaces: the id of the job that it was made in the place of, where that one has not been seen to go.
+    """
 
     id: str
     declared: Definition
     stored: Definition
+    replaces: str | None = None
 
 
 def declared(agent: Agent) -> dict[str, Definition]:
@@ -168,7 +172,9 @@ def _remembered(tree: Mapping[str, Any]) -> Iterator[tuple[str, Given]]:
         given, record = entry.get("declared"), entry.get("record")
         if isinstance(given, dict) and isinstance(record, dict):
             for job in jobs([{**record, "id": entry.get("id")}]):
-                yield name, Given(job.id, given, job.definition)
+                older = entry.get("replaces")
+                older = older if isinstance(older, str) and _ID.fullmatch(older) else None
+                yield name, Given(job.id, given, job.definition, older)
 
 
 def _json(content: bytes) -> Any:
@@ -182,7 +188,8 @@ def differing(wanted: Definition, job: Job, given: Given | None) -> tuple[str, .
     """The fields in which a job is not what is declared.
 
     given: how it was last given. Where Hermes then made something of its own of a value (a folder without the links in
-    its path), and neither side has changed since, that is what was declared.
+    its path), and neither side has changed since, that is what was declared. Not so with `enabled`, which has
+    a command of its own that a run may not have come to.
     """
 
     def same(field: str) -> bool:
@@ -190,6 +197,7 @@ def differing(wanted: Definition, job: Job, given: Given | None) -> tuple[str, .
             return True
         return (
             given is not None
+            and field != "enabled"
             and given.declared.get(field) == wanted[field]
             and given.stored[field] == job.definition[field]
         )

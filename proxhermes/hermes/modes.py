@@ -27,6 +27,8 @@ NEEDED: Final = ("home:config.yaml", "home:.env")
 MEMORIES: Final = ("config.yaml", "env", "files", "crons", "hub")
 """The settings, the names in .env, the files given to the agent with their hashes, its cron jobs with their ids, its
 skills of Hermes' hub."""
+GIVEN: Final = f"{MEMORY}/given"
+"""config.yaml as the gateway was last started with it, until it is told what Hermes' migration has made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def table(agent: Agent) -> tuple[Rule, ...]:
         Rule("home:.env", "file", SECRET),
         Rule("home:auth.json", "file", SECRET),
         *(Rule(f"{MEMORY}/{name}", "file", FILE) for name in MEMORIES),
+        Rule(GIVEN, "file", SECRET),
     ]
     if (own := workplace.own(agent)) is not None:
         name = labels.label(layout.of(agent), own)

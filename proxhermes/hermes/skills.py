@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from proxhermes.hermes import layout
@@ -69,14 +70,31 @@ def read_lock(content: bytes | None) -> dict[str, Mapping[str, Any]] | None:
     return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
 
 
-def read_memory(content: bytes | None) -> dict[str, tuple[str, str]]:
-    """Those of the hub that are ours, by name: the identifier that was declared, and what Hermes made of it."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A skill of the hub that is ours: the identifier that was declared, and what Hermes made of it.
+
+    stored: None for one whose installation a run did not see the end of.
+    """
+
+    declared: str
+    stored: str | None
+
+    def covers(self, entry: Mapping[str, Any]) -> bool:
+        """Whether what the hub has under its name is this one."""
+        return self.stored is None or entry.get("identifier") == self.stored
+
+
+def read_memory(content: bytes | None) -> dict[str, Remembered]:
+    """Those of the hub that are ours, by name."""
     tree = _json(content or b"{}")
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, Remembered] = {}
     for name, entry in tree.items() if isinstance(tree, dict) else ():
         match entry:
             case {"declared": {"hub": str(declared)}, "record": {"identifier": str(stored)}}:
-                found[name] = declared, stored
+                found[name] = Remembered(declared, stored)
+            case {"declared": {"hub": str(declared)}, "record": None}:
+                found[name] = Remembered(declared, None)
     return found
 
 

@@ -6,7 +6,7 @@ The same in every runtime; what depends on how the agent runs is in `runtime`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, JsonValue, PrivateAttr
 
@@ -103,10 +103,19 @@ class Home(Model):
     )
 
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+    _whole: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
-    def place_settings(self, places: Mapping[tuple[str, ...], str]) -> None:
-        """Remember where the values for config.yaml are written: FILE:LINE, by their paths in config.yaml."""
-        self._places = places
+    def place_settings(self, places: Mapping[tuple[str, ...], str], whole: Mapping[str, Any] | None = None) -> None:
+        """Remember where the values for config.yaml are written: FILE:LINE, by their paths in config.yaml.
+
+        whole: what `config_file` says, where that is given.
+        """
+        self._places, self._whole = places, whole or {}
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """The keys of config.yaml that the inventory declares itself: `settings`, or those of `config_file`."""
+        return self.settings if self.config_file is None else self._whole
 
     @property
     def places(self) -> Mapping[tuple[str, ...], str]:

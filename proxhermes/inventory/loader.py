@@ -104,7 +104,7 @@ def _resolve(
     }
     homes = profiles.trees(agents)
     configs = {key: config for key, home in homes.items() if (config := files.config(home))}
-    rules.check(nodes, agents, report)
+    rules.check(nodes, agents, configs, report)
     settings_rules.check(homes, configs, report)
     resolved_nodes = _nodes(nodes, report, source)
     resolved_agents = _agents(agents, beneath, report, source)
@@ -122,7 +122,9 @@ def _place_settings(
     """Have the agent and its profiles remember where their settings are written."""
     named = {vmid: agent.hermes, **{f"{vmid}/{name}": profile for name, profile in agent.hermes.profiles.items()}}
     for key, home in named.items():
-        home.place_settings(places(homes[key], configs.get(key), report))
+        config = configs.get(key)
+        whole = config.plain() if config else None
+        home.place_settings(places(homes[key], config, report), whole if isinstance(whole, dict) else {})
 
 
 def _check_head(tree: Tree, report: Report) -> None:

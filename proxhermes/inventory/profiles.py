@@ -58,7 +58,7 @@ def _agent(agent: Agent, name: str, profile: Profile) -> ProfileAgent:
     hermes = agent.hermes.model_copy(
         update={field: getattr(profile, field) for field in Home.model_fields} | {"profiles": {}}
     )
-    hermes.place_settings(profile.places)
+    hermes.place_settings(profile.places, profile.keys)
     litellm = agent.litellm
     if profile.model not in (None, litellm.model):
         litellm = litellm.model_copy(update={"model": profile.model, "context_length": None})

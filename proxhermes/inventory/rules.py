@@ -27,8 +27,8 @@ Agents = Mapping[str, Tree]
 """The agents by VMID as written, with the defaults merged beneath."""
 
 
-def check(nodes: Tree, agents: Agents, report: Report) -> None:
-    """All rules that need more than one entry."""
+def check(nodes: Tree, agents: Agents, configs: Mapping[str, Tree], report: Report) -> None:
+    """All rules that need more than one entry. configs: the trees of the agents' `config_file`s."""
     _nodes_known(nodes, agents, report)
     folder_rules.check(agents, report)
     network_rules.check(agents, report)
@@ -37,7 +37,7 @@ def check(nodes: Tree, agents: Agents, report: Report) -> None:
     for each in (hermes_rules, mcp_rules, crons_rules, skills_rules):
         each.check(homes, report)
     profile_rules.check(agents, report)
-    runtime_rules.check(agents, report)
+    runtime_rules.check(agents, configs, report)
     package_rules.check(agents, report)
     _warn(nodes, agents, report)
     _warn_of_twin_bots(homes, report)

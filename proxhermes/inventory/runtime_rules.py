@@ -63,14 +63,14 @@ OPEN_TO_ALL: Final = "the dashboard would be open to everybody, so it would not 
 HOW_TO_CLOSE: Final = f"{_USER} in hermes.environment, {_PASSWORDS[0]} in hermes.secrets"
 
 
-def check(agents: Mapping[str, Tree], report: Report) -> None:
-    """All rules for `runtime` of every agent."""
-    for agent in agents.values():
+def check(agents: Mapping[str, Tree], configs: Mapping[str, Tree], report: Report) -> None:
+    """All rules for `runtime` of every agent. configs: the trees of the agents' `config_file`s."""
+    for vmid, agent in agents.items():
         _engine(agent, report)
         _override(agent, report)
         _open(agent, report)
         _unsupervised(agent, report)
-        _hurried(agent, report)
+        _hurried(agent, configs.get(vmid), report)
 
 
 def _engine(agent: Tree, report: Report) -> None:
@@ -185,11 +185,14 @@ def _unsupervised(agent: Tree, report: Report) -> None:
         )
 
 
-def _hurried(agent: Tree, report: Report) -> None:
-    """A node that shuts down kills a container after `down` seconds, however long its agent still needs."""
+def _hurried(agent: Tree, config: Tree | None, report: Report) -> None:
+    """A node that shuts down kills a container after `down` seconds, however long its agent still needs.
+
+    config: the tree of its `config_file`.
+    """
     startup = agent.at("startup")
     found = re.search(r"down=(\d+)", agent.text("startup") or "")
-    blocks = (agent.at("hermes", "settings"), agent.at("hermes", "environment"))
+    blocks = (config or agent.at("hermes", "settings"), agent.at("hermes", "environment"))
     settings, environment = (tree.plain() if tree else {} for tree in blocks)
     if startup is None or not found or not isinstance(settings, dict) or not isinstance(environment, dict):
         return

@@ -29,8 +29,14 @@ def _subdir(value: str) -> str:
     return value
 
 
+def is_identifier(value: str) -> bool:
+    """Whether it can be one of a skill of the hub: no option of a command, no way out of a folder."""
+    found = re.fullmatch(r"[A-Za-z0-9][\w.:@+~-]*(?:/[\w.:@+~-]*)+", value, re.ASCII)
+    return found is not None and ".." not in value.split("/")
+
+
 def _identifier(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][\w.:@+~-]*(?:/[\w.:@+~-]*)+", value, re.ASCII) or ".." in value.split("/"):
+    if not is_identifier(value):
         raise mistake(
             f"{value!r} does not name one skill of the hub", "as `hermes skills search` shows it: `official/…`"
         )

@@ -30,7 +30,7 @@ _VARIABLES: Final = {
 
 def gateway(agent: Agent) -> int:
     """How long the gateway itself may take, in seconds."""
-    return declared(agent.hermes.settings, agent.hermes.environment)
+    return declared(agent.hermes.keys, agent.hermes.environment)
 
 
 def declared(settings: Mapping[str, Any], environment: Mapping[str, Any]) -> int:

@@ -8,7 +8,7 @@ are not touched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from proxhermes.facts.guest import GuestFacts
@@ -21,6 +21,8 @@ from proxhermes.plan.model import Change, pending
 from proxhermes.plan.steps import NEW, Step
 
 _SHOWN: Final = 60
+_UNFINISHED: Final = frozenset({"enabled", "workdir"})
+"""A new job may differ in these from what was declared: it is made running, and Hermes follows the links in a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,10 @@ def plan_crons(
     if jobs is None:
         return _unreadable(wanted, memory)
     known = {job.id: job for job in jobs}
-    ours = {given.id for given in memory.values()}
-    plans = [
+    memory = {name: _of_two(given, known) for name, given in memory.items()}
+    ours = {ref for given in memory.values() for ref in (given.id, given.replaces)}
+    plans = [_replaced(name, given, known) for name, given in memory.items()]
+    plans += [
         _declared(name, definition, memory.get(name), known, ours, force=force, model=model)
         for name, definition in wanted.items()
     ]
@@ -70,36 +74,68 @@ def _unreadable(wanted: Mapping[str, Definition], memory: Mapping[str, Given]) -
     return CronsPlan(tuple(change(_subject(name), "?", "as declared", blocked=why) for name in names))
 
 
+def _of_two(given: Given, known: Mapping[str, Job]) -> Given:
+    """A job that was made in the place of another one: that one, where only it is left."""
+    if given.id not in known and given.replaces in known:
+        return replace(given, id=str(given.replaces), replaces=None)
+    return given
+
+
+def _replaced(name: str, given: Given, known: Mapping[str, Job]) -> CronsPlan:
+    """The removal of the one that another was made in the place of, if a run did not come to that."""
+    old = known.get(given.replaces or "")
+    if old is None:
+        return CronsPlan()
+    step = Step(name, given.id, given.declared, (_removal(old),))
+    return CronsPlan((change(f"{_subject(name)}: the one that it replaced", _summary(old.definition), None),), (step,))
+
+
 def _declared(
     name: str,
     wanted: Definition,
     given: Given | None,
     known: Mapping[str, Job],
-    ours: set[str],
+    ours: set[str | None],
     *,
     force: bool,
     model: str | None,
 ) -> CronsPlan:
     job = known.get(given.id) if given else None
+    namesakes = [job for job in known.values() if job.definition["name"] == name and job.id not in ours]
     notes: list[str] = []
     if job is None:
         if given is not None:
             notes.append(f"{_subject(name)}: the agent removed it; it is made again")
-        namesakes = [job for job in known.values() if job.definition["name"] == name and job.id not in ours]
-        same = [job for job in namesakes if not crons.differing(wanted, job, None)]
-        if same:
-            return CronsPlan(steps=(Step(name, same[0].id, wanted),))
-        if namesakes and not force:
+        begun = [job for job in namesakes if _begun(wanted, job)]
+        if namesakes and not begun and not force:
             why = f"the agent has a job of this name; {FORCE} takes it over, and another name here leaves it alone"
             return CronsPlan((change(_subject(name), None, _summary(wanted), blocked=why),))
         if not namesakes:
             step = Step(name, None, wanted, tuple(_made(wanted)))
             return CronsPlan((change(_subject(name), None, _summary(wanted)),), (step,), tuple(notes))
-        job, given = namesakes[0], None
-    if model is not None and (before := crons.made_under(job)) not in (None, model.lower()):
-        commands = (("cron", "remove", job.id), *_made(wanted))
-        return CronsPlan((change(f"{_subject(name)}: model", before, model),), (Step(name, None, wanted, commands),))
+        job, given, notes = (begun or namesakes)[0], None, []
+    if model is not None and (before := _other_model(job, model)):
+        begun = [each for each in namesakes if _begun(wanted, each) and not _other_model(each, model)]
+        step = _in_place_of(job, name, wanted, begun[0] if begun else None)
+        return CronsPlan((change(f"{_subject(name)}: model", before, model),), (step,))
     return _brought_up_to_date(name, wanted, job, given, notes)
+
+
+def _begun(wanted: Definition, job: Job) -> bool:
+    """Whether a job can be one that a run made without getting to remember it."""
+    return _UNFINISHED.issuperset(crons.differing(wanted, job, None))
+
+
+def _in_place_of(old: Job, name: str, wanted: Definition, begun: Job | None) -> Step:
+    """Another job, and only then the removal of the old one. begun: the other one, where it is there already."""
+    commands = _edited(begun, wanted, crons.differing(wanted, begun, None)) if begun else _made(wanted)
+    return Step(name, begun.id if begun else None, wanted, (*commands, _removal(old)), replaces=old.id)
+
+
+def _other_model(job: Job, model: str) -> str | None:
+    """The model that a job keeps to, where that is not this one."""
+    before = crons.made_under(job)
+    return None if before == model.lower() else before
 
 
 def _brought_up_to_date(
@@ -126,8 +162,12 @@ def _undeclared(name: str, given: Given, job: Job | None) -> CronsPlan:
     if any(job.definition[each] != given.stored[each] for each in crons.FIELDS if each != "enabled"):
         note = f"{_subject(name)} is no longer in the inventory, but the agent changed it: it stays, as the agent's own"
         return CronsPlan(steps=(forgotten,), notes=(note,))
-    removed = Step(name, given.id, None, (("cron", "remove", given.id),))
+    removed = Step(name, given.id, None, (_removal(job),))
     return CronsPlan((change(_subject(name), _summary(given.stored), None),), (removed,))
+
+
+def _removal(job: Job) -> tuple[str, ...]:
+    return "cron", "remove", job.id
 
 
 def _made(wanted: Definition) -> Iterator[tuple[str, ...]]:

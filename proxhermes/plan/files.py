@@ -86,7 +86,8 @@ def plan_files(
     if remembered and not pending(changes):  # else it goes along with what it is about
         changes.append(change(f"{layout.of(agent).remembered}", "older", "brought up to date"))
     notes = [note for part in parts for note in part.notes]
-    return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes))
+    read_once = (*config_part.changes, *variables_part.changes)
+    return FilesPlan(tuple(changes), (*entries, *remembered), tuple(notes), read_once)
 
 
 def _env(agent: Agent, wanted: Wanted, facts: GuestFacts, fresh_key: str) -> tuple[FilesPlan, set[str]]:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FilesPlan:
-    """What is to be done, in this order, and what the operator should know besides."""
+    """What is to be done, in this order, and what the operator should know besides.
+
+    settings: those of the changes that are of config.yaml and .env.
+    """
 
     changes: tuple[Change, ...] = ()
     entries: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
+    settings: tuple[Change, ...] = ()
 
 
 def memory(facts: GuestFacts, name: str) -> str:

@@ -15,7 +15,7 @@ from proxhermes.hermes import litellm, messaging, route
 from proxhermes.inventory.models import HERMES_SMALLEST_CONTEXT, Agent
 from proxhermes.inventory.profiles import of as profiles_of
 from proxhermes.inventory.runtime import InstalledRuntime
-from proxhermes.plan import entries, pools
+from proxhermes.plan import ending, entries, migration, pools
 from proxhermes.plan.home import plan_home
 from proxhermes.plan.migration import Texts
 from proxhermes.plan.model import Change, Effect, pending, worst
@@ -54,6 +54,11 @@ class HermesPlan:
     @property
     def effect(self) -> Effect:
         return worst(self.changes)
+
+    @property
+    def rewritten(self) -> tuple[Change, ...]:
+        """Those of the changes that are of config.yaml and .env, the files that Hermes itself writes at its start."""
+        return tuple(change for home in self.configs.values() for change in pending(home.changes))
 
     @property
     def needed(self) -> bool:
@@ -105,9 +110,12 @@ def plan_hermes(
     )
     changes = [*move.changes, *home.changes, *others.changes]
     service = plan_service(agent, facts, move, worst(changes), package, recreate=recreate)
-    manifest = entries.bundle((*home.entries, *others.entries))
+    configs = {**home.configs, **others.configs}
+    starts = worst((*changes, *service.changes)) >= Effect.RESTART_SERVICE
+    given = migration.remembered(configs.values(), code, starts=starts)
+    manifest = entries.bundle((*home.entries, *others.entries, *given.entries))
     return HermesPlan(
-        changes=(*changes, *service.changes, *home.later, *others.later),
+        changes=(*changes, *service.changes, *given.changes, *home.later, *others.later),
         files={**manifest, **service.files, **home.files, **others.files},
         prepare=home.prepare or (code is None and (installed is None or bool(package and package.files))),
         code=code,
@@ -116,7 +124,7 @@ def plan_hermes(
         healthy=facts.health == 200,
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
-        configs={**home.configs, **others.configs},
+        configs=configs,
         notes=(
             *notes,
             *_version_notes(code),
@@ -124,6 +132,7 @@ def plan_hermes(
             *home.notes,
             *others.notes,
             *service.notes,
+            *ending.hurried(agent, facts, home.entries, code),
         ),
     )
 

@@ -68,6 +68,6 @@ def plan_home(
         files.entries,
         {**asked.bundle(agent, git.meant), **hub.files, **crons.files},
         git.prepare,
-        {"": migration.texts(agent, facts, files.entries, config.declared(agent, wanted, code))},
+        {"": migration.texts(agent, facts, files, config.declared(agent, wanted, code))},
         (*git.notes, *files.notes, *hub.notes, *crons.notes),
     )

@@ -1,7 +1,8 @@
 """What Hermes' own migration made of config.yaml when it started, and the copies that it leaves beside it. Pure.
 
 The image brings a file of an older version up to date at each start, and first copies it and .env to NAME.bak-STAMP
-(0.22: hermes_cli/post_update.py). It rewrites values that equal old defaults, whoever wrote them.
+(0.22: hermes_cli/post_update.py). It rewrites values that equal old defaults, whoever wrote them. A file that it is
+going to bring up to date is remembered first: what became of it is told, even if this run does not get to see that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from proxhermes import upstream
-from proxhermes.hermes import config, labels, layout, settings
+from proxhermes.hermes import config, labels, layout, modes, settings
 from proxhermes.hermes.files import UnusableFile
 from proxhermes.hermes.merge import ABSENT, Difference, leaves, lookup, same
 from proxhermes.plan.config import LABEL, shown, values
-from proxhermes.plan.entries import Entry
+from proxhermes.plan.entries import Entry, sha256
 from proxhermes.plan.files_model import FilesPlan
 from proxhermes.plan.hermes_model import change
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from proxhermes.facts.guest import GuestFacts
     from proxhermes.facts.tree import Seen
     from proxhermes.inventory.models import Agent
+    from proxhermes.plan.model import Change
 
 KEPT: Final = 5
 """So many copies are kept, the newest ones of each file."""
@@ -36,31 +38,59 @@ _COPY: Final = re.compile(r"home:(config\.yaml|\.env)\.bak-([0-9]{8}T[0-9]{6}Z)(
 class Texts:
     """config.yaml of one home: its text as it was found, and as the plan leaves it.
 
-    declared: what the inventory has for it. tree: the files of that home, as they were found.
+    declared: what the inventory has for it. tree: the files of that home, as they were found. changes: what the plan
+    changes in config.yaml and .env. given: the text that the gateway was started with before, where what became of that
+    has not been told; kept: the file that remembers it, with the hash that it has.
     """
 
     found: str = ""
     left: str = ""
     declared: Mapping[str, Any] = field(default_factory=dict, repr=False)
     tree: Mapping[str, Seen] = field(default_factory=dict, repr=False)
+    changes: tuple[Change, ...] = ()
+    given: str = ""
+    kept: tuple[str, str] = ("", "")
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What Hermes made of what it was given."""
+        return told(self.given, self.found, self.declared, self.tree)
 
 
-def texts(agent: Agent, facts: GuestFacts, entries: Iterable[Entry], declared: Mapping[str, Any]) -> Texts:
-    """The same of an agent, or of a profile with its own facts. entries: what the plan writes there."""
+def texts(agent: Agent, facts: GuestFacts, files: FilesPlan, declared: Mapping[str, Any]) -> Texts:
+    """The same of an agent, or of a profile with its own facts. files: what the plan does there."""
     path = labels.path(layout.of(agent), LABEL)
     found = facts.content("config") or b""
-    left = next((entry.content or b"" for entry in entries if entry.path == path), found)
-    return Texts(found.decode("utf-8", "replace"), left.decode("utf-8", "replace"), declared, facts.tree)
+    left = next((entry.content or b"" for entry in files.entries if entry.path == path), found)
+    given = facts.content("last-given") or b""
+    texts = [text.decode("utf-8", "replace") for text in (found, left, given)]
+    kept = labels.path(layout.of(agent), modes.GIVEN), sha256(given)
+    return Texts(texts[0], texts[1], declared, facts.tree, files.settings, texts[2], kept)
 
 
-def reported(before: Mapping[str, Texts], after: Mapping[str, Texts]) -> tuple[str, ...]:
-    """What Hermes made of what it was given. before: by home, as a plan left it; after: as the next look found it."""
-    lines: list[str] = []
-    for home, seen in after.items():
-        given = before.get(home)
-        found = told(given.left, seen.found, seen.declared, seen.tree) if given else ()
-        lines += [f"profile {home}: {line}" if home else line for line in found]
-    return tuple(lines)
+def reported(homes: Mapping[str, Texts]) -> tuple[str, ...]:
+    """What Hermes made of what it was given, by home."""
+    return tuple(f"profile {home}: {line}" if home else line for home, seen in homes.items() for line in seen.told)
+
+
+def remembered(homes: Iterable[Texts], code: upstream.Code | None, *, starts: bool) -> FilesPlan:
+    """What each is started with is remembered, where Hermes is going to bring it up to date, and forgotten once told.
+
+    code: the Hermes that is started; None: not known. starts: the plan starts it.
+    """
+    changes: list[Change] = []
+    entries: list[Entry] = []
+    newest = code.newest_config if code else upstream.release(None).config_version
+    for seen in homes:
+        version, (path, hashed) = _version(_read(seen.left)), seen.kept
+        due = version is not None and version < newest
+        if seen.given and (seen.told or not due):
+            before = "config.yaml as it was before Hermes brought it up to date"
+            changes.append(change(path, before, None))
+            entries.append(Entry(path, "gone", expected=hashed))
+        elif due and starts and seen.left != seen.given:
+            entries.append(Entry(path, "file", modes.SECRET, "agent", seen.left.encode()))
+    return FilesPlan(tuple(changes), tuple(entries))
 
 
 def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str, Seen]) -> tuple[str, ...]:
@@ -70,8 +100,8 @@ def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str
     declared: what the inventory has for it, which is put back. tree: the agent's files after it.
     """
     older, newer = _read(before), _read(after)
-    was, now = (found.get(settings.VERSION) for found in (older, newer))
-    if type(was) is not int or type(now) is not int or now <= was:
+    was, now = _version(older), _version(newer)
+    if was is None or now is None or now <= was:
         return ()
     copies = ", ".join(found[-1].removeprefix(labels.HOME) for found in _copies(tree).values())
     lines = [f"Hermes brought config.yaml up to date, {was} → {now}" + (f"; as it was: {copies}" if copies else "")]
@@ -86,10 +116,15 @@ def told(before: str, after: str, declared: Mapping[str, Any], tree: Mapping[str
 def surplus(agent: Agent, tree: Mapping[str, Seen]) -> FilesPlan:
     """The removal of all but the newest copies."""
     place = layout.of(agent)
-    gone = [label for found in _copies(tree).values() for label in found[:-KEPT]]
-    entries = [Entry(labels.path(place, label), "gone", expected=tree[label].sha256 or "") for label in gone]
-    older = f"older than the newest {KEPT}"
-    return FilesPlan(tuple(change(entry.path, older, None) for entry in entries), tuple(entries))
+    changes: list[Change] = []
+    entries: list[Entry] = []
+    for name, found in _copies(tree).items():
+        gone = [(labels.path(place, label), tree[label].sha256 or "") for label in found[:-KEPT]]
+        entries += [Entry(path, "gone", expected=hashed) for path, hashed in gone]
+        if gone:
+            which = gone[0][0] if len(gone) == 1 else f"{labels.path(place, labels.HOME + name)}.bak-…: {len(gone)}"
+            changes.append(change(which, f"older than the newest {KEPT}", None))
+    return FilesPlan(tuple(changes), tuple(entries))
 
 
 def _copies(tree: Mapping[str, Seen]) -> dict[str, list[str]]:
@@ -109,6 +144,11 @@ def _read(text: str) -> Mapping[str, Any]:
         return config.parse(text, reader=reader)
     except UnusableFile:
         return {}
+
+
+def _version(tree: Mapping[str, Any]) -> int | None:
+    found = tree.get(settings.VERSION)
+    return found if type(found) is int else None
 
 
 def _differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Iterator[Difference]:

@@ -110,6 +110,6 @@ def _named(profile: ProfileAgent, plan: HomePlan) -> HomePlan:
         changes=named(plan.changes),
         later=named(plan.later),
         files={f"{file.removesuffix('.json')}@{name}.json": content for file, content in plan.files.items()},
-        configs={name: plan.configs[""]},
+        configs={name: replace(plan.configs[""], changes=named(plan.configs[""].changes))},
         notes=tuple(f"profile {name}: {note}" for note in plan.notes),
     )

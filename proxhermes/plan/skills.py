@@ -7,7 +7,7 @@ What is in a skill of the hub is Hermes' business; which ones are installed is w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxhermes.errors import Refused
@@ -15,8 +15,9 @@ from proxhermes.facts.guest import GuestFacts
 from proxhermes.facts.skills import Fetched
 from proxhermes.hermes import labels, skills
 from proxhermes.hermes.documents import SKILLS, Given
+from proxhermes.hermes.skills import Remembered
 from proxhermes.inventory.models import Agent
-from proxhermes.inventory.skills import Skill
+from proxhermes.inventory.skills import Skill, is_identifier
 from proxhermes.plan import steps
 from proxhermes.plan.documents import FORCE
 from proxhermes.plan.hermes_model import change
@@ -117,37 +118,58 @@ def _declared(
     facts: GuestFacts,
     name: str,
     identifier: str,
-    remembered: tuple[str, str] | None,
+    remembered: Remembered | None,
     entry: Mapping[str, Any] | None,
     force: bool,
 ) -> HubPlan:
-    there = entry.get("identifier") if entry is not None else None
-    if entry is not None and (there == identifier or remembered == (identifier, there)):
-        is_ours = remembered == (identifier, there)
-        return HubPlan() if is_ours else HubPlan(steps=(Step(name, None, {"hub": identifier}),))
-    ours = remembered is not None and entry is not None and remembered[1] == there
-    before = str(there) if entry is not None else None
-    if not ours and not force and (entry is not None or _place(name, identifier) in facts.tree):
+    ours = remembered if remembered and entry is not None and remembered.covers(entry) else None
+    there = str(entry.get("identifier")) if entry is not None else None
+    if there is not None and (there == identifier or (ours and ours.declared == identifier)):
+        is_known = ours == Remembered(identifier, there)
+        return HubPlan() if is_known else HubPlan(steps=(Step(name, None, {"hub": identifier}),))
+    begun = remembered is not None and remembered.stored is None  # and perhaps not all of it is there
+    occupied = there is not None or _place(name, identifier) in facts.tree
+    if occupied and not (ours or begun or force):
         why = f"the agent has a skill of this name; {FORCE} replaces it"
-        return HubPlan((change(_subject(name), before, identifier, blocked=why),))
-    remove = (("skills", "uninstall", name),) if entry is not None else ()
-    install = ("skills", "install", identifier, "--yes", f"--name={name}")
-    notes = (f"{_subject(name)}: the agent removed it; it is installed again",) if remembered and entry is None else ()
-    step = Step(name, None, {"hub": identifier}, (*remove, install))
-    return HubPlan((change(_subject(name), before, identifier),), (step,), notes)
+        return HubPlan((change(_subject(name), there, identifier, blocked=why),))
+    removed = remembered is not None and not begun and there is None
+    notes = (f"{_subject(name)}: the agent removed it; it is installed again",) if removed else ()
+    step = Step(name, None, {"hub": identifier}, (_install(name, identifier),))
+    if there is not None:  # Hermes puts one in the place of another only where it may also ignore its own scan of it
+        undo = _back(name, there, ours)
+        step = replace(step, commands=(_uninstall(name), *step.commands), undo=undo)
+    return HubPlan((change(_subject(name), there, identifier),), (step,), notes)
 
 
-def _undeclared(name: str, remembered: tuple[str, str], entry: Mapping[str, Any] | None) -> HubPlan:
+def _back(name: str, there: str, remembered: Remembered | None) -> Step | None:
+    """The step that installs what was there, as whose it was; none for an identifier that is none.
+
+    remembered: where it was ours.
+    """
+    identifier = remembered.declared if remembered else there
+    declared = {"hub": identifier} if remembered else None
+    return Step(name, None, declared, (_install(name, identifier),)) if is_identifier(identifier) else None
+
+
+def _install(name: str, identifier: str) -> tuple[str, ...]:
+    return "skills", "install", identifier, "--yes", f"--name={name}"
+
+
+def _uninstall(name: str) -> tuple[str, ...]:
+    return "skills", "uninstall", name
+
+
+def _undeclared(name: str, remembered: Remembered, entry: Mapping[str, Any] | None) -> HubPlan:
     """One that left the inventory; another one that the agent has installed under its name stays."""
     forgotten = Step(name, None, None)
     if entry is None:
         return HubPlan(steps=(forgotten,))
-    if entry.get("identifier") != remembered[1]:
+    if not remembered.covers(entry):
         return HubPlan(
             steps=(forgotten,), notes=(f"{_subject(name)} is another one by now: it stays, as the agent's own",)
         )
-    step = Step(name, None, None, (("skills", "uninstall", name),))
-    return HubPlan((change(_subject(name), remembered[1], None),), (step,))
+    step = Step(name, None, None, (_uninstall(name),))
+    return HubPlan((change(_subject(name), remembered.stored or remembered.declared, None),), (step,))
 
 
 def _subject(name: str) -> str:

@@ -27,16 +27,18 @@ if TYPE_CHECKING:
 ID: Final = "hermes.config"
 Key = tuple[Path, Any]
 """A key of config.yaml, with the value that was declared for it."""
-How = Literal["managed", "own", "absent", "differs"]
-_HOW: Final = ("managed", "own", "absent", "differs")
+How = Literal["managed", "own", "ignored", "absent", "differs"]
+_HOW: Final = ("managed", "own", "ignored", "absent", "differs")
 _LONGEST: Final = 200
 _SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A declared key that Hermes does not read as declared. how: `managed`, an administrator's file has another value;
-    `own`, it is in the file, and Hermes takes it as another key. text: what it reads, as JSON; empty if not told.
+    """A declared key that Hermes does not read as declared. text: what it reads, as JSON; empty if not told.
+
+    how: `managed`, an administrator's file has another value; `own`, the file has it, and Hermes takes it as another
+    key; `ignored`, the file has it, and Hermes drops or replaces it; `absent` and `differs`, of the file itself.
     """
 
     index: int
@@ -144,9 +146,14 @@ def _config(scene: Scene) -> Finding:
         count = len(wrong) + sum(found.more for found in read.values()) - _SHOWN
         more = f"; and {count} more" if count > 0 else ""
         return failed("; ".join(wrong[:_SHOWN]) + more, f"proxhermes bootstrap {scene.agent.vmid}")
-    if managed := [_named(name, shown(key[0])) for name, key, other in others if other.how == "managed"]:
-        return warned(f"an administrator's file in the agent's place says otherwise: {', '.join(managed)}")
-    own = [_named(name, shown(key[0])) for name, key, _ in others]
+    managed, ignored, own = (
+        [_named(name, shown(key[0])) for name, key, other in others if other.how == how]
+        for how in ("managed", "ignored", "own")
+    )
+    doubts = [f"an administrator's file in the agent's place says otherwise: {', '.join(managed)}"] if managed else []
+    doubts += [f"Hermes does not read as declared, though the file has it: {', '.join(ignored)}"] if ignored else []
+    if doubts:
+        return warned("; ".join(doubts))
     moved = f"; {', '.join(own)}: Hermes takes it as another key of its own" if own else ""
     return passed(f"{sum(map(len, homes.values()))} declared keys read as declared{moved}")
 

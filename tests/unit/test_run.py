@@ -136,6 +136,8 @@ def test_the_containers_notes_name_the_version_that_it_has(
 
 RESTART = hermes_change("config.yaml: delegation.max_iterations", "250", "50", Effect.RESTART_SERVICE)
 
+MOVED = hermes_change("skill release", "aaaaaaaaaaaa", "bbbbbbbbbbbb of https://git.lan/skills.git")
+
 
 def test_the_image_is_fetched_before_the_files_are_planned(
     make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
@@ -156,24 +158,60 @@ def test_what_hermes_rewrites_at_its_start_is_put_back(make_agent: MakeAgent, mo
 def test_what_hermes_rewrites_each_time_is_told_and_left(
     make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = _story(monkeypatch, [run.HermesPlan((RESTART,))] * 9)
+    rewritten = run.HermesPlan((RESTART, MOVED), configs={"": Texts(changes=(RESTART,))})
+    done = _story(monkeypatch, [rewritten] * 9)
     told: list[str] = []
     events = Events([lambda event: told.append(event.text)])
     _bootstrapped(make_agent(), events)
     assert done.count("apply") == run.CHANCES
-    assert any("at each start" in text and "max_iterations" in text for text in told)
+    (each, other) = told[-2:]
+    assert "at each start" in each and each.endswith(f": {RESTART.subject}")
+    assert "left to the next run" in other and other.endswith(f": {MOVED.subject}")
 
 
-def test_what_hermes_made_of_the_users_own_keys_is_told(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_skill_that_moves_while_the_agent_starts_is_fetched(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody is told that Hermes had changed what it was given."""
+    moved = run.HermesPlan((MOVED,), prepare=True)
+    done = _story(monkeypatch, [run.HermesPlan((RESTART,)), moved, moved, run.HermesPlan((MOVED,))])
+    told: list[str] = []
+    plan = _bootstrapped(make_agent(), Events([lambda event: told.append(event.text)]))
+    assert done == ["look", "apply", "look", "prepare", "look", "prepare", "look", "apply"]
+    assert plan.changes == (RESTART, MOVED) and not any("at its start" in text for text in told)
+
+
+def test_what_is_to_be_fetched_after_a_file_changed_is_fetched(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = _story(monkeypatch, [run.HermesPlan((RESTART,)), run.HermesPlan((MOVED,), prepare=True)])
+    stale = [Stale("changed", command="guest-hermes.sh", rc=75, stderr="")]
+
+    def apply(*_: Any) -> None:
+        done.append("apply")
+        if stale:
+            raise stale.pop()
+
+    monkeypatch.setattr(run, "apply_hermes", apply)
+    _bootstrapped(make_agent(), Events())
+    assert done == ["look", "apply", "look", "prepare", "look", "apply"]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_hermes_made_of_the_users_own_keys_is_told(
+    make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
     before, after = "_config_version: 33\nmine: 50\n", "_config_version: 50\nmine: 250\n"
     plans = [
         run.HermesPlan((RESTART,), configs={"": Texts(found="", left=before)}),
-        run.HermesPlan(configs={"": Texts(found=after, left=after)}),
+        run.HermesPlan(configs={"": Texts(found=after, left=after, given=before)}),
     ]
+    if interrupted:  # the first of the two was the run's before
+        plans = plans[1:]
     _story(monkeypatch, plans)
     told: list[str] = []
     _bootstrapped(make_agent(), Events([lambda event: told.append(event.text)]))
-    assert "mine: 50 → 250 (stays as Hermes has it)" in told
+    assert told.count("mine: 50 → 250 (stays as Hermes has it)") == 1
 
 
 def test_a_run_that_starts_nothing_does_not_look_again(make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:

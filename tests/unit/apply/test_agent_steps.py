@@ -22,7 +22,8 @@ kind, command, *words = sys.argv[3:]
 file = home / ("cron/jobs.json" if kind == "cron" else "skills/.hub/lock.json")
 tree = json.loads(file.read_text()) if file.exists() else {{"jobs": [], "installed": {{}}}}
 jobs, skills = tree["jobs"], tree["installed"]
-if "fail" in words:
+refused = home / "refused"
+if "fail" in words or (refused.exists() and command in refused.read_text().split()):
     print("\\x1b[31mFailed to create job: the prompt is not to be\\x1b[0m")
     sys.exit(1)
 if command == "create":
@@ -137,3 +138,75 @@ def test_a_skill_that_was_not_installed_is_a_failure_whatever_the_code_says(home
     done = run(home, step("nosuch", ["skills", "install", "official/nosuch", "--yes"], declared={}), kind="hub")
     assert done.returncode == 1
     assert done.stderr == "failed: skill nosuch: `hermes skills install`: Error: Could not fetch it from any source.\n"
+
+
+def test_a_job_is_remembered_before_the_next_command(home: Path) -> None:
+    """So that the run after one that was interrupted, or refused, pauses it and makes no second one."""
+    (home / "refused").write_text("pause")
+    done = run(home, step("a", ["cron", "create", "--", "every 5m", "x"], ["cron", "pause", "@"], declared={"x": 1}))
+    assert done.returncode == 1 and "`hermes cron pause`" in done.stderr
+    record = {"prompt": "x", "enabled": True}
+    assert memory(home) == {"a": {"id": "000000000001", "declared": {"x": 1}, "record": record}}
+
+
+def jobs(home: Path) -> list[str]:
+    return [job["id"] for job in json.loads((home / "cron" / "jobs.json").read_text())["jobs"]]
+
+
+def test_a_job_goes_only_once_the_one_in_its_place_is_there(home: Path) -> None:
+    old, new = "000000000001", "000000000002"
+    run(home, made("a"))
+    words = ["cron", "create", "--", "every 5m", "x"]
+    replaced = {**step("a", words, ["cron", "remove", old], declared={}), "replaces": old}
+    (home / "refused").write_text("create")
+    assert run(home, replaced).returncode == 1
+    assert jobs(home) == [old] and memory(home)["a"]["id"] == old
+    (home / "refused").write_text("remove")
+    assert run(home, replaced).returncode == 1
+    assert jobs(home) == [old, new] and (memory(home)["a"]["id"], memory(home)["a"]["replaces"]) == (new, old)
+    (home / "refused").unlink()
+    assert run(home, step("a", ["cron", "remove", old], id=new, declared={})).returncode == 0
+    assert jobs(home) == [new] and "replaces" not in memory(home)["a"]
+
+
+def replaced_skill(old: str, new: str, *, declared: Any) -> dict[str, Any]:
+    undo = step("dice", ["skills", "install", old, "--yes"], declared=declared)
+    words = (["skills", "uninstall", "dice"], ["skills", "install", new, "--yes"])
+    return {**step("dice", *words, declared={"hub": new}), "undo": undo}
+
+
+def installed(home: Path) -> dict[str, str]:
+    lock = json.loads((home / "skills" / ".hub" / "lock.json").read_text())
+    return {name: entry["identifier"] for name, entry in lock["installed"].items()}
+
+
+@pytest.mark.parametrize("declared", [{"hub": "a/dice"}, None])
+def test_a_skill_whose_successor_cannot_be_installed_is_put_back(home: Path, declared: Any) -> None:
+    run(home, step("dice", ["skills", "install", "a/dice"], declared=declared), kind="hub")
+    before = memory(home, "hub")
+    done = run(home, replaced_skill("a/dice", "nosuch/dice", declared=declared), kind="hub")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == (
+        "failed: skill dice: `hermes skills install`: Error: Could not fetch it from any source."
+        "; the one that was there is back\n"
+    )
+    assert installed(home) == {"dice": "a/dice"} and memory(home, "hub") == before
+
+
+def test_a_skill_that_cannot_be_put_back_is_told_and_forgotten(home: Path) -> None:
+    """Forgotten, for the agent did not remove it."""
+    run(home, step("dice", ["skills", "install", "a/dice"], declared={"hub": "a/dice"}), kind="hub")
+    (home / "refused").write_text("install")
+    done = run(home, replaced_skill("a/dice", "b/dice", declared={"hub": "a/dice"}), kind="hub")
+    assert done.returncode == 1 and "has gone, and could not be put back: skill dice: `hermes" in done.stderr
+    assert installed(home) == {} and memory(home, "hub") == {}
+
+
+def test_a_skill_is_remembered_from_before_its_installation(home: Path) -> None:
+    """So that what a killed run has installed is known as ours, whatever identifier Hermes has given it."""
+    program = home.parent / "bin" / "hermes"
+    program.write_text(program.read_text() + "os.kill(os.getppid(), 9)\n")
+    install = step("dice", ["skills", "install", "official/dice", "--yes"], declared={"hub": "official/dice"})
+    assert run(home, install, kind="hub").returncode == -9
+    assert installed(home) == {"dice": "official/dice"}
+    assert memory(home, "hub") == {"dice": {"id": None, "declared": {"hub": "official/dice"}, "record": None}}

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guest_bundle import lay_out, run
@@ -17,6 +18,8 @@ from proxhermes.facts import tree
 from proxhermes.facts.guest import GuestFacts, parse
 from proxhermes.facts.tree import Seen
 from proxhermes.plan.entries import ABSENT, Entry, bundle, sha256
+from proxhermes.plan.migration import surplus
+from proxhermes.transport.scripts import script
 
 UID = 10000 if os.geteuid() == 0 else os.getuid()
 FACTS = """set -eu; . ./agent.sh; . ./guest-common.sh; . ./guest-files-facts.sh
@@ -382,21 +385,36 @@ def test_a_link_in_the_place_of_a_profile_leads_no_further_than_the_agents_right
     assert found.content("env@work") is None
 
 
-def test_the_copies_of_hermes_own_migration_are_seen(world: World) -> None:
+def test_the_copies_of_hermes_own_migration_are_seen(world: World, make_agent: Any) -> None:
     stamps = [f"202611{number:02}T193000Z" for number in range(1, 31)]
     for name in ("config.yaml", ".env"):
         world.put(name, "a: 1\n")
         for stamp in stamps:
             world.put(f"{name}.bak-{stamp}", stamp)
-    for number in range(100):
+    for number in range(120):
         world.put(f"config.yaml.bak-20261201T193000Z.{number}", "x")
     world.put("config.yaml.bak-mine", "x")
+    world.put("config.yaml.bak-20260103T000000Z\ntree.home:SOUL.md=0 0 644 - w regular file", "x")
     world.put("config.yaml.bak-20260101T000000Z", "x" * 1048577)
     (world.home / "config.yaml.bak-20260102T000000Z").symlink_to("/etc/shadow")
     found = world.facts("home:config.yaml", "home:.env").tree
     seen = sorted(label for label in found if ".bak-" in label)
-    assert len([label for label in seen if label.startswith("home:config.yaml.")]) == 100
+    assert len([label for label in seen if label.startswith("home:config.yaml.")]) == 150
     assert [label for label in seen if label.startswith("home:.env.")] == [f"home:.env.bak-{each}" for each in stamps]
     assert {f"home:config.yaml.bak-{each}" for each in stamps} <= set(seen)
     assert not {"home:config.yaml.bak-mine", "home:config.yaml.bak-20260102T000000Z"} & set(seen)
     assert found[f"home:.env.bak-{stamps[0]}"].sha256 == sha256(stamps[0].encode())
+    assert "home:SOUL.md" not in found
+    gone = {f"home:{entry.path.rpartition('/')[2]}" for entry in surplus(make_agent(), found).entries}
+    left = [f"home:config.yaml.bak-20261201T193000Z.{number}" for number in range(115, 120)]
+    assert [label for label in seen if label not in gone] == [f"home:.env.bak-{each}" for each in stamps[-5:]] + left
+
+
+def test_of_more_copies_than_are_looked_at_the_newest_are(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"config.yaml.bak-20261201T193000Z.{number}").touch()
+    text = script("guest-files-look.sh").decode().replace("most_copies=1000", "most_copies=3")
+    words = ("sh", "-c", text, "look", str(tmp_path), str(tmp_path), str(tmp_path))
+    done = subprocess.run(words, input="home:config.yaml\n", capture_output=True, text=True, check=True, timeout=30)
+    ends = [line.partition("=")[0].rpartition(".")[2] for line in done.stdout.splitlines()]
+    assert ends == ["11", "10", "9"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxhermes.inventory import stopping
 from proxhermes.inventory.problems import InventoryError
 
 HEAD = """\
@@ -328,6 +330,19 @@ def test_a_node_that_would_kill_the_agent_at_its_work_is_named(
     found = [each for each in read(text).warnings if each.path == "agents.118.startup"]
     assert bool(found) == warned
     assert all("in the middle of its work" in each.message and "down=" in each.allowed for each in found)
+
+
+@pytest.mark.parametrize("drain", [600, "'600'", 100_000])
+def test_a_whole_file_says_how_long_the_agent_needs_as_settings_do(read: Any, tmp_path: Path, drain: object) -> None:
+    section = f"{{agent: {{cron_drain_timeout: {drain}}}}}"
+    (tmp_path / "config.yaml").write_text(section)
+    seconds: list[int] = []
+    for hermes in (f"{{settings: {section}}}", "{config_file: config.yaml}"):
+        text = agent("type: docker", hermes).replace("    hostname: h\n", "    hostname: h\n    startup: down=200\n")
+        inventory = read(text)
+        assert [each.path for each in inventory.warnings if "in the middle" in each.message] == ["agents.118.startup"]
+        seconds.append(stopping.gateway(inventory.agents[118]))
+    assert seconds == [86_440 if drain == 100_000 else 640] * 2
 
 
 @pytest.mark.parametrize("named", ["python3", "python3.12", "/opt/python-3.14/bin/python3"])

@@ -15,6 +15,7 @@ from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.hermes import crons
 from proxhermes.plan.crons import CronsPlan, plan_crons
 from proxhermes.plan.model import Effect
+from proxhermes.plan.steps import Step
 
 NEWS = {"schedule": "0 7 * * 1-5", "prompt": "What is new?", "deliver": "telegram", "skills": ["wiki"]}
 DISK = {"schedule": "every 30m", "script": "disk.sh", "no_agent": True}
@@ -78,16 +79,29 @@ class Hermes:
     def _set(self, ref: str, **values: Any) -> None:
         next(job for job in self.jobs if job["id"] == ref).update(values)
 
-    def carry_out(self, plan: CronsPlan) -> None:
+    def carry_out(self, plan: CronsPlan, *, until: int = 99, killed: bool = False) -> None:
+        """until: the command that fails; or after which all ends before anything is remembered of it, with `killed`."""
         for step in plan.steps:
             found = step.id
             for _, command, *words in step.commands:
+                if not until and not killed:
+                    return
                 said = getattr(self, command)(*(found if word == "@" else word for word in words))
                 found = said or found
-            self.memory.pop(step.name, None)
-            if step.declared is not None:
-                record = next(job for job in self.jobs if job["id"] == found)
-                self.memory[step.name] = {"id": found, "declared": step.declared, "record": dict(record)}
+                if not until:
+                    return
+                until -= 1
+                self.remember(step, found)
+            if not step.commands:
+                self.remember(step, found)
+
+    def remember(self, step: Step, found: str | None) -> None:
+        self.memory.pop(step.name, None)
+        record = next((job for job in self.jobs if job["id"] == found), None)
+        if step.declared is not None and record is not None:
+            self.memory[step.name] = {"id": found, "declared": step.declared, "record": dict(record)}
+            if any(job["id"] == step.replaces for job in self.jobs):
+                self.memory[step.name]["replaces"] = step.replaces
 
 
 @pytest.fixture
@@ -219,6 +233,57 @@ def test_a_job_that_keeps_to_another_model_is_made_again(make_agent: Any, hermes
     assert plan_crons(wanted, hermes.facts, model="gpt") == CronsPlan()
     hermes.one("news").update(model="own", model_snapshot="claude-sonnet")
     assert plan_crons(wanted, hermes.facts, model="gpt") == CronsPlan()
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_job_whose_pause_did_not_happen_is_paused_by_the_next_run(
+    make_agent: Any, hermes: Hermes, killed: bool
+) -> None:
+    wanted = declared(make_agent, news=NEWS | {"enabled": False})
+    hermes.carry_out(plan_crons(wanted, hermes.facts), until=0 if killed else 1, killed=killed)
+    assert hermes.one("news")["enabled"]
+    plan = plan_crons(wanted, hermes.facts)
+    assert lines(plan) == ["cron job news: enabled: yes → no"] and plan.notes == () and not blocked(plan)
+    hermes.carry_out(plan)
+    assert not hermes.one("news")["enabled"] and plan_crons(wanted, hermes.facts) == CronsPlan()
+
+
+def test_a_job_that_was_just_made_is_known_though_hermes_rewrote_its_folder(make_agent: Any, hermes: Hermes) -> None:
+    wanted = declared(make_agent, news=NEWS | {"workdir": "/data/link"})
+    hermes.carry_out(plan_crons(wanted, hermes.facts), until=0, killed=True)
+    hermes.one("news")["workdir"] = "/data/real"  # without the links in it (0.22: cron/jobs.py, _normalize_workdir)
+    plan = plan_crons(wanted, hermes.facts)
+    assert lines(plan) == ["cron job news: workdir: /data/real → /data/link"] and not blocked(plan)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("until", range(4))
+def test_a_model_change_that_ends_anywhere_loses_no_job_and_leaves_no_second_one(
+    make_agent: Any, hermes: Hermes, until: int, killed: bool, enabled: bool
+) -> None:
+    wanted = declared(make_agent, news=NEWS | {"enabled": enabled})
+    hermes.carry_out(plan_crons(wanted, hermes.facts))
+    hermes.one("news")["model_snapshot"] = "claude"
+    hermes.carry_out(plan_crons(wanted, hermes.facts, model="gpt"), until=until, killed=killed)
+    assert hermes.jobs and hermes.memory
+    plan = plan_crons(wanted, hermes.facts, model="gpt")
+    assert plan.notes == () and not blocked(plan)
+    hermes.carry_out(plan)
+    assert "model_snapshot" not in hermes.one("news") and hermes.one("news")["enabled"] is enabled
+    assert plan_crons(wanted, hermes.facts, model="gpt") == CronsPlan()
+
+
+def test_where_only_the_older_of_two_is_left_it_is_that_one(make_agent: Any, hermes: Hermes) -> None:
+    wanted = declared(make_agent, news=NEWS)
+    hermes.carry_out(plan_crons(wanted, hermes.facts))
+    hermes.one("news")["model_snapshot"] = "claude"
+    hermes.carry_out(plan_crons(wanted, hermes.facts, model="gpt"), until=1)
+    assert len(hermes.jobs) == 2
+    plan = plan_crons({}, hermes.facts)
+    assert [step.commands[0][1] for step in plan.steps] == ["remove", "remove"]
+    hermes.remove("000000000002")
+    assert lines(plan_crons(wanted, hermes.facts, model="gpt")) == ["cron job news: model: claude → gpt"]
 
 
 def test_a_file_that_cannot_be_read_is_told_and_nothing_is_done(make_agent: Any, hermes: Hermes) -> None:

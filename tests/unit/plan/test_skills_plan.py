@@ -16,6 +16,7 @@ from proxhermes.hermes.skills import packages
 from proxhermes.hermes.wanted import gather
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
 from proxhermes.plan.skills import GitPlan, HubPlan, plan_git, plan_hub
+from proxhermes.plan.steps import Step
 from proxhermes.transport.scripts import script
 
 URL = "https://git.lan/skills.git"
@@ -163,6 +164,47 @@ def test_another_one_in_its_place(make_agent: Any) -> None:
     theirs = plan_hub(agent, told({"dice": DICE}, {}))
     assert theirs.steps == () and "--force-documents replaces it" in str(theirs.changes[0].blocked)
     assert commands(plan_hub(agent, told({"dice": DICE}, {}), force=True)) == commands(plan)
+
+
+def test_what_is_to_be_put_back_is_what_was_there(make_agent: Any) -> None:
+    agent = hub(make_agent, dice="official/other/dice")
+    back = (("skills", "install", DICE, "--yes", "--name=dice"),)
+    (step,) = plan_hub(agent, told({"dice": DICE}, {"dice": DICE})).steps
+    assert step.undo == Step("dice", None, {"hub": DICE}, back)
+    (theirs,) = plan_hub(agent, told({"dice": DICE}, {}), force=True).steps
+    assert theirs.undo == Step("dice", None, None, back)
+    (new,) = plan_hub(agent, GuestFacts()).steps
+    assert new.undo is None
+
+
+@pytest.mark.parametrize("odd", ["--force", "a b/dice", "", "x" * 999])
+def test_an_odd_identifier_of_the_agents_is_not_installed_again(make_agent: Any, odd: str) -> None:
+    (step,) = plan_hub(hub(make_agent, dice=DICE), told({"dice": odd}, {}), force=True).steps
+    assert step.undo is None
+
+
+def begun(known: GuestFacts, identifier: str = DICE) -> GuestFacts:
+    """The same after a run that was killed while the skill was installed."""
+    text = json.dumps({"dice": {"id": None, "declared": {"hub": identifier}, "record": None}}).encode()
+    return replace(known, files={**known.files, "last-hub": File(1, 1, 0o640, "regular file", text)})
+
+
+def test_what_a_killed_run_has_installed_is_ours_whatever_hermes_calls_it(make_agent: Any) -> None:
+    agent, known = hub(make_agent, dice=DICE), begun(told({"dice": "skills-sh/games/dice"}, {}))
+    (step,) = plan_hub(agent, known).steps
+    assert (step.declared, step.commands) == ({"hub": DICE}, ())
+    assert commands(plan_hub(make_agent(), known)) == ["skills uninstall dice"]
+    another = plan_hub(hub(make_agent, dice="b/dice"), known)
+    assert commands(another) == ["skills uninstall dice", "skills install b/dice --yes --name=dice"]
+
+
+def test_what_a_killed_run_did_not_install_is_not_the_agents_doing(make_agent: Any) -> None:
+    known = begun(told({}, {}))
+    for tree in ({}, {"home:skills/games/dice/SKILL.md": Seen("regular file", 0o640, 1, 1, "a" * 64)}):
+        plan = plan_hub(hub(make_agent, dice=DICE), replace(known, tree=tree))
+        assert commands(plan) == [f"skills install {DICE} --yes --name=dice"] and plan.notes == ()
+    (step,) = plan_hub(make_agent(), known).steps
+    assert (step.declared, step.commands) == (None, ())
 
 
 def test_a_skill_of_the_agents_own_in_its_place_stays(make_agent: Any) -> None:

@@ -31,16 +31,27 @@ def get_config_path():
 def _merge(one, other):
     both = {k: _merge(one[k], v) for k, v in other.items() if isinstance(one.get(k), dict) and isinstance(v, dict)}
     return {**one, **other, **both}
-def _expand(value):
+def _expand_env_vars(value):
     if isinstance(value, dict):
-        return {k: _expand(v) for k, v in value.items()}
+        return {k: _expand_env_vars(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand_env_vars(v) for v in value]
     return re.sub(r"\\${(\\w+)}", lambda m: os.environ.get(m[1], m[0]), value) if isinstance(value, str) else value
 def load_config():
     print("a line of its own")
     user = yaml.safe_load(get_config_path().read_text()) or {}
     if "max_turns" in user:
         user["agent"] = {"max_turns": user.pop("max_turns"), **user.get("agent", {})}
-    return _merge(_expand(_merge({"agent": {"max_turns": 90}}, user)), managed_scope.load_managed_config())
+    if isinstance(user.get("model"), str):
+        user["model"] = {"default": user["model"]}
+    for name in ("provider", "base_url"):
+        if name in user:
+            user.setdefault("model", {}).setdefault(name, user.pop(name))
+            user.pop(name, None)
+    if user.get("delegation", 1) is None:
+        del user["delegation"]
+    defaults = {"agent": {"max_turns": 90}, "delegation": {"max_iterations": 250}}
+    return _merge(_expand_env_vars(_merge(defaults, user)), managed_scope.load_managed_config())
 """
 MANAGED = """
 import os, yaml
@@ -63,7 +74,7 @@ def ask(tmp_path: Path) -> Any:
 
     def run(text: str | None, keys: Any, managed: str = "") -> tuple[Read | None, str]:
         environment = {"PYTHONPATH": str(tmp_path / "code"), "KEY": SECRET, "PATH": "/usr/bin:/bin"}
-        environment["HERMES_HOME_MODE"] = "0750"
+        environment |= {"HERMES_HOME_MODE": "0750", "HOME": "/opt/data/home"}
         if text is not None:
             (home / "config.yaml").write_text(text)
         if managed:
@@ -136,6 +147,28 @@ def test_a_reference_is_compared_and_not_what_stands_behind_it(ask: Any) -> None
 
 def test_a_key_that_hermes_moves_is_in_the_file(ask: Any) -> None:
     assert ask("max_turns: 5\n", keys({"max_turns": 5}))[0] == Read(None, 0, (Other(0, "own", ""),), 0)
+
+
+@pytest.mark.parametrize(
+    ("tree", "how"),
+    [
+        ({"provider": "openrouter"}, ["own"]),
+        ({"model": "m", "provider": "openrouter"}, ["own", "own"]),
+        ({"model": {"provider": "custom"}, "provider": "openrouter"}, ["ignored"]),
+        ({"agent": {"max_turns": 77}, "max_turns": 5}, ["ignored"]),
+        ({"agent": {"max_turns": 5}, "max_turns": 5}, ["own"]),
+        ({"delegation": None}, ["ignored"]),
+        ({"base_url": "http://${HOME}"}, ["own"]),
+    ],
+)
+def test_a_key_that_hermes_drops_is_not_taken_as_another_one(ask: Any, tree: Any, how: list[str]) -> None:
+    read, _ = ask(json.dumps(tree), keys(tree))
+    assert [other.how for other in read.others] == how
+
+
+def test_a_variable_that_hermes_needs_itself_is_replaced_and_the_key_as_declared(ask: Any) -> None:
+    tree = {"a": "${HOME}/x", "b": ["${PATH}", 1], "c": "${KEY}", "d": "${HERMES_HOME}"}
+    assert ask(json.dumps(tree), keys(tree))[0] == Read(None, 4, (), 0)
 
 
 def test_an_administrators_file_wins(ask: Any) -> None:
@@ -216,6 +249,14 @@ def test_the_evidence_says_how_many() -> None:
     assert (found.verdict, found.evidence) == (Verdict.PASS, "6 declared keys read as declared")
     found = look(keys({"max_turns": 5}), Read(None, 0, (Other(0, "own", ""),), 0))
     assert found.verdict is Verdict.PASS and "max_turns: Hermes takes it as another key of its own" in found.evidence
+
+
+def test_a_key_that_hermes_drops_is_a_warning() -> None:
+    others = (Other(0, "own", ""), Other(1, "ignored", ""), Other(2, "managed", ""))
+    found = look(keys({"max_turns": 5, "delegation": None, "a": 1}), Read(None, 0, others, 0))
+    managed = "an administrator's file in the agent's place says otherwise: a"
+    ignored = "Hermes does not read as declared, though the file has it: delegation"
+    assert (found.verdict, found.evidence) == (Verdict.WARN, f"{managed}; {ignored}")
 
 
 def test_the_evidence_shows_the_first_ones() -> None:
