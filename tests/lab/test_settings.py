@@ -195,7 +195,8 @@ ODD = {"flag": "y", "list": ["1e5", "n", {"at": "20260820_093237_089e44"}], "N":
 
 
 def test_texts_that_look_like_something_else_are_texts_to_the_agent(settled: Operator) -> None:
-    declare(settled, settings={"custom": ODD})
+    (settled.folder / "odd.yaml").write_text(json.dumps({"custom": ODD}))  # each in quotes, as the inventory wants it
+    declare(settled, settings_files=["odd.yaml"])
     changes(settled)
     assert read_by_hermes(settled)["custom"] == ODD
     assert changes(settled) == []
