@@ -228,7 +228,7 @@ def test_a_key_that_is_there_twice_is_seen_and_mended(settled: Operator) -> None
     guest(settled, f"printf 'mine: 1\\nmine: 2\\n' >>{HOME}/config.yaml")
     line = int(guest(settled, f"wc -l <{HOME}/config.yaml"))
     (check,) = settled.json("verify", str(VMID), "--only", "hermes.config", code=4)["agents"][0]["checks"]
-    assert check["status"] == "fail" and f"line {line}" in json.dumps(check)
+    assert check["verdict"] == "fail" and f"line {line}" in json.dumps(check)
     assert changes(settled) == ["config.yaml: mine"]
     settled.run("verify", str(VMID), "--only", "hermes.config")
     assert read_by_hermes(settled)["mine"] == 2
