@@ -5,20 +5,18 @@ On the newest agent, for it waits for a run of its API; with an init that kills 
 
 from __future__ import annotations
 
-import json
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import Chat
 from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.images.agents import NEWEST
 from proxhermes.lab.node.process import wait_until
-from proxhermes.lab.node.service_table import TELEGRAM_PORT
 
 pytestmark = pytest.mark.soak
 
@@ -169,16 +167,8 @@ def test_arguments_for_a_gateway_that_runs_and_none_again(stage: Stage) -> None:
 
 
 def test_what_is_written_to_the_bot_while_it_is_down_is_answered(stage: Stage) -> None:
+    chat = Chat(stage.operator)
     stage.guest(f"{stage.engine} stop hermes")
-    body = json.dumps({"from": 777, "text": "Reply with exactly: STILL-HERE"}).encode()
-    door = f"http://{stage.operator.lab.address}:{TELEGRAM_PORT}/control"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{door}/messages", body, {"Content-Type": "application/json"})
-    opener.open(request, timeout=10).close()
+    last = chat.say("Reply with exactly: STILL-HERE")
     stage.up()
-
-    def answered() -> bool:
-        with opener.open(f"{door}/sent", timeout=10) as said:
-            return any("STILL-HERE" in str(message["text"]) for message in json.load(said))
-
-    wait_until(answered, "the answer to what was written meanwhile", seconds=120)
+    chat.hear("STILL-HERE", after=last)
