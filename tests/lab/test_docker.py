@@ -207,7 +207,7 @@ def test_the_plan_says_that_a_tag_moved_and_how_to_get_what_it_means_now(docker:
             docker.write(lambda document: mine(document, engine=engine, runtime={"image": name}))
 
         use(image)
-        docker.run("bootstrap")
+        docker.run("up", "--no-verify")
         said = docker.run("plan")
         assert f"ask what {image} means now" in said.stderr and "now means" not in said.stderr
 
@@ -218,7 +218,7 @@ def test_the_plan_says_that_a_tag_moved_and_how_to_get_what_it_means_now(docker:
         assert f"runtime.image: {image}@{new}" in said.stderr
 
         use(f"{image}@{new}")
-        docker.run("bootstrap")
+        docker.run("up", "--no-verify")
         assert inspect(docker, ".Config.Image") == f"{image}@{new}"
         assert f"{image}@{new}" in docker.run("verify", "--only", "hermes.service").stderr
         assert "means now" not in docker.run("plan").stderr

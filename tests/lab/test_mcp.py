@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -131,12 +132,20 @@ class Browser(urllib.request.HTTPRedirectHandler):
 def begin(
     operator: Operator, *more: str, vmid: int = VMID, server: str = "consented"
 ) -> tuple[subprocess.Popen[str], str]:
-    """Start a login; the address that it shows."""
-    run = operator.start("mcp", "login", str(vmid), server, "--no-browser", *more)
-    assert run.stdout is not None
-    address = run.stdout.readline().strip()
-    assert address.startswith("http"), run.communicate(timeout=60)
-    return run, address
+    """Start a login; the address that it shows.
+
+    Hermes has the browser come back to one of a few ports, and the stories beside this one are on the same workstation.
+    """
+    deadline = time.monotonic() + 180
+    while True:
+        run = operator.start("mcp", "login", str(vmid), server, "--no-browser", *more)
+        assert run.stdout is not None
+        address = run.stdout.readline().strip()
+        if address.startswith("http"):
+            return run, address
+        said = run.communicate(timeout=60)[1]
+        assert "nothing can listen" in said and time.monotonic() < deadline, said
+        time.sleep(1)
 
 
 def tokens(operator: Operator, server: str = "consented") -> str:
