@@ -16,6 +16,8 @@ from proxhermes.lab.images.litellm import CONFIG_FILE
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import LITELLM_ADDRESS
 
+pytestmark = pytest.mark.soak
+
 VMID = 171
 LITELLM = 117
 COVERED = "172.18.0.5"
@@ -65,8 +67,8 @@ def configured(lab: Lab, more: str) -> Iterator[None]:
         alive = ["curl", "-fsS", "-m", "2", "http://127.0.0.1:4000/health/liveliness"]
         until(lambda: lab.guest(LITELLM, alive, check=False).returncode == 0, "LiteLLM")
 
-    restart(before + more)
     try:
+        restart(before + more)
         yield
     finally:
         restart(before)
