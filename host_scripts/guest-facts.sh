@@ -31,7 +31,7 @@ system() {
   # shellcheck disable=SC2086 # several words on purpose
   have dpkg-query && dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \
     docker.io docker-cli docker-compose docker-compose-v2 docker-ce docker-compose-plugin \
-    podman aardvark-dns catatonit nftables ca-certificates curl git $debian_packages 2>/dev/null |
+    podman aardvark-dns catatonit nftables curl git $debian_packages 2>/dev/null |
     sed -n 's/^ii *\([^ ]*\) \(.*\)/package.\1=\2/p'
   [ ! -f /var/lib/proxhermes/apt/mirror ] || fact apt.mirror "$(head -c 1000 /var/lib/proxhermes/apt/mirror)"
   if cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |

@@ -104,7 +104,7 @@ package_editable() {
   find "$versions/.building/lib" -name '__editable__*' -type f -exec sed -i "s|$versions/.building/|$1/|g" {} + || return 1
   package_stamp "$1/source" || echo 'the source got no stamp: it will not say its version'
   rm -rf "$versions/.building/source/.git" "$versions"/.building/lib/python3*/site-packages/__pycache__/__editable__*
-  "$1/bin/python" -m compileall -q -j 2 "$1/source" >/dev/null || true # a template is no module
+  "$1/bin/python" -m compileall -q -j 2 "$1/source" >/dev/null || true # a template is not a module
 }
 
 # package_stamp SOURCE: from 0.22 on a source knows its version, and that others update it, from git or from a file that it

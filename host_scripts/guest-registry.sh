@@ -67,7 +67,7 @@ asked() {
 }
 
 system_environment
-have curl || { fact error 'there is no curl yet'; exit; }
+have curl || { fact error 'curl is not installed yet'; exit; }
 why='no registry'
 while IFS= read -r base; do
   if asked "$base"; then

@@ -4,9 +4,9 @@
 #   guest-wait.sh SECONDS [PLATFORM...]
 #
 # Up is when the gateway's own API answers. A newer Hermes first brings its databases up to date, in minutes for each GB
-# (NousResearch/hermes-agent: 8 to 26 of them for 5 GB): SECONDS grow with their size. Platforms get a little longer to connect; whether they did is told, not
-# judged. Prints facts (name=value; in base64 with `:b64`); on failure the last log lines on standard error. Ends with 76
-# where it may still be at work on its databases, and must not be restarted.
+# (NousResearch/hermes-agent: 8 to 26 of them for 5 GB): SECONDS grow with their size. Platforms get a little longer to
+# connect; whether they did is told, not judged. Prints facts (name=value; in base64 with `:b64`); on failure the last log
+# lines on standard error. Ends with 76 where it may still be at work on its databases, and must not be restarted.
 # shellcheck disable=SC2154 # agent.sh assigns the agent's names
 set -eu
 cd "$(dirname "$0")"

@@ -158,10 +158,10 @@ def plan_all(
     target = Target(agent, gather(agent), force_documents, recreate)  # what is missing is told before anything is asked
     outer = plan_outer(agent, doors, events, take_ownership=take_ownership)
     facts, inner = _looked(target, doors, events) if outer.facts.running else (None, plan_inner(target, None))
-    moved = _moved_tag(agent, facts, doors, events) if facts else ()
+    tag_notes = _moved_tag(agent, facts, doors, events) if facts else ()
     changes = (*outer.changes, *inner.changes)
     left_alone = [change for change in changes if change.blocked]
-    show(left_alone, (*outer.notes, *inner.notes, *moved), events)
+    show(left_alone, (*outer.notes, *inner.notes, *tag_notes), events)
     return changes
 
 

@@ -70,45 +70,12 @@ class Release:
     reading: Reading = _READING
 
 
-_TOOLSETS: Final = frozenset(
-    (
-        *(
-            "web",
-            "search",
-            "x_search",
-            "vision",
-            "video",
-            "image_gen",
-            "video_gen",
-            "computer_use",
-            "terminal",
-            "skills",
-        ),
-        *(
-            "browser",
-            "cronjob",
-            "file",
-            "tts",
-            "todo",
-            "memory",
-            "context_engine",
-            "session_search",
-            "project",
-            "clarify",
-        ),
-        *(
-            "code_execution",
-            "delegation",
-            "homeassistant",
-            "kanban",
-            "discord",
-            "discord_admin",
-            "yuanbao",
-            "feishu_doc",
-        ),
-        *("feishu_drive", "spotify", "debugging", "safe", "coding"),
-    )
-)
+_TOOLSETS: Final = frozenset((
+    "web", "search", "x_search", "vision", "video", "image_gen", "video_gen", "computer_use", "terminal", "skills",
+    "browser", "cronjob", "file", "tts", "todo", "memory", "context_engine", "session_search", "project", "clarify",
+    "code_execution", "delegation", "homeassistant", "kanban", "discord", "discord_admin", "yuanbao", "feishu_doc",
+    "feishu_drive", "spotify", "debugging", "safe", "coding",
+))  # fmt: skip
 RELEASES: Final = (
     Release(
         since=(0, 19),

@@ -14,7 +14,6 @@ from proxhermes.inventory.models import Engine
 
 NAME: Final = "/etc/docker/daemon.json"
 UNIT: Final = "/etc/systemd/system/docker.service.d/50-proxhermes.conf"
-_DIRECT: Final = Guest()
 _HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into a file with a higher number.\n"
 
 
@@ -26,7 +25,7 @@ class DaemonUpdate:
     differences: tuple[Difference, ...]
 
 
-def wanted(engine: Engine, guest: Guest = _DIRECT) -> dict[str, Any]:
+def wanted(engine: Engine, guest: Guest) -> dict[str, Any]:
     """The keys of daemon.json that the inventory decides."""
     settings: dict[str, Any] = {"log-driver": engine.log_driver}
     if engine.registry_mirrors:

@@ -65,7 +65,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The same, taken apart for one model. said: of a refusal, or why there is no answer.
+    """The same, parsed for one model. said: of a refusal, or why nothing answered.
 
     names: of the `count` that are listed; those that are like the model's are among them.
     """

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from proxhermes import upstream
 from proxhermes.errors import Refused, UsageError
-from proxhermes.hermes import podman, python
+from proxhermes.hermes import podman, python, skills
 from proxhermes.hermes.python import Interpreter, System
 from proxhermes.inventory.local import LocalPath
 from proxhermes.inventory.models import Agent
@@ -311,10 +311,15 @@ def tools(runtime: InstalledRuntime) -> tuple[str, ...]:
     )
 
 
+def needed_packages(agent: Agent) -> tuple[str, ...]:
+    """All Debian packages that the guest needs for the agent's code and its skills, beside the engine's own."""
+    return tuple(dict.fromkeys((*build_packages(agent), *skills.packages(agent))))
+
+
 def names(agent: Agent) -> dict[str, str]:
     """What the guest's scripts need to know of it for their facts. Names of Debian packages are without a version."""
     asked = question(agent)
-    packages = (each.partition("=")[0] for each in build_packages(agent))
+    packages = (each.partition("=")[0] for each in needed_packages(agent))
     return {
         "asked_kind": asked.kind if asked else "",
         "asked_subject": asked.subject if asked else "",

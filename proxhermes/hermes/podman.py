@@ -20,15 +20,14 @@ RESTART: Final = "/etc/systemd/system/podman-restart.service.d/50-proxhermes.con
 LOG_DRIVERS: Final = {"local": "k8s-file", "json-file": "k8s-file", "journald": "journald", "none": "none"}
 """Docker's log drivers -> Podman's. `json-file` is a name for `k8s-file` there; syslog it has none for."""
 IPTABLES: Final = 'firewall_driver = "iptables"'
-_DIRECT: Final = Guest()
 _HEADER: Final = "# Written by proxhermes: changes here are lost. Yours go into a file with a higher number.\n"
 _LOG_BYTES: Final = 100 * 1024 * 1024  # what Docker's `local` keeps: five files of 20 MB
 
 
-def containers(engine: Engine, *, iptables: bool, network: Sequence[str] = (), guest: Guest = _DIRECT) -> str:
+def containers(engine: Engine, guest: Guest, *, iptables: bool, network: Sequence[str] = ()) -> str:
     """The text of CONTAINERS. iptables: write rules where Docker writes its own, which else drop all of Podman's.
 
-    network: lines about its networks' addresses. guest: the proxy through which it pulls.
+    guest: the proxy through which it pulls. network: lines about its networks' addresses.
     """
     lines = [
         "[containers]",

@@ -126,7 +126,7 @@ def _daemon(agent: Agent, existing: Source | None, last: Source | None, reveal: 
         )
     _parsed(existing, daemon.parse)
     text = existing.text if existing else None
-    update = daemon.update(text, daemon.wanted(agent.engine))
+    update = daemon.update(text, daemon.wanted(agent.engine, agent.guest))
     shown = masks.masked(daemon.parse(update.text))
     if reveal or same(shown, daemon.parse(update.text)):
         return Rendered(update.text)

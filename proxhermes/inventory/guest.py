@@ -59,7 +59,7 @@ class Guest(Model):
     @model_validator(mode="after")
     def _together(self) -> Guest:
         if self.no_proxy and self.http_proxy is None:
-            raise mistake("there is no proxy that these hosts would be asked without", "`http_proxy: URL` beside it")
+            raise mistake("`no_proxy` does nothing without a proxy", "`http_proxy: URL` beside it")
         return self
 
 
@@ -81,7 +81,6 @@ def service_variables(guest: Guest, declared: Mapping[str, str]) -> dict[str, st
 def agents_lines(guest: Guest, declared: Mapping[str, str]) -> dict[str, str]:
     """The lines of .env for the agent, unless it has a proxy or hosts of its own."""
     names = {name.upper() for name in declared}
-    known = {name: value for name, value in variables(guest).items() if name.isupper()}
     if names & {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
         return {}
-    return {name: value for name, value in known.items() if name not in names}
+    return {name: value for name, value in variables(guest).items() if name.isupper() and name not in names}

@@ -68,7 +68,7 @@ def _proxy(agent: Tree, url: str, report: Report) -> None:
 
 
 def _at_home(host: str) -> bool:
-    """Whether it is an address of a network of one's own: a proxy for the way out seldom leads there."""
+    """Whether it is in a private network: a proxy for the way out seldom leads there."""
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:

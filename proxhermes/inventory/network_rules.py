@@ -57,8 +57,8 @@ def _address(agent: Tree, key: str, gateway_key: str, report: Report) -> None:
     elif address not in network and network.prefixlen < interface.max_prefixlen:
         report.warn(
             gateway.spot,
-            f"the gateway {address} is no neighbour of {interface}: Proxmox adds a route to it",
-            "right for a routed network; a slip of the pen else",
+            f"the gateway {address} is outside the network of {interface}: Proxmox adds a route to it",
+            "right for a routed network, a typing mistake otherwise",
         )
 
 
@@ -74,7 +74,7 @@ def _way_out(agent: Tree, report: Report) -> None:
     if ip == "manual" and ip6 not in (None, "manual") and kind != "native" and inner != "host":
         report.warn(
             network.children["ip"].spot,
-            f"there is no IPv4 address, and {_OUT}",
+            f"without IPv4: {_OUT}",
             "`runtime: {network: host}`, or `type: native`",
         )
 

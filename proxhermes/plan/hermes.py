@@ -82,10 +82,7 @@ def plan_hermes(
     model, or has too small a context for Hermes (before anything is touched), and for a foreign container.
     """
     facts = facts or GuestFacts()
-    length, notes = _asked(agent, facts)
-    asked = {each.name: _asked(each, facts) for each in profiles_of(agent)}
-    contexts = {name: length for name, (length, _) in asked.items()}
-    notes = list(dict.fromkeys([*notes, *(note for _, more in asked.values() for note in more)]))
+    contexts, notes = _all_asked(agent, facts)
     move = plan_move(agent, facts)
     package = plan_package(agent, facts, wanted.package) if isinstance(agent.runtime, InstalledRuntime) else None
     installed = facts.image_id if package is None else package.id
@@ -94,7 +91,7 @@ def plan_hermes(
         agent,
         wanted,
         of_agent(facts),
-        context_length=length,
+        context_length=contexts[""],
         fresh_key=fresh_key,
         force_documents=force_documents,
         code=code,
@@ -114,6 +111,7 @@ def plan_hermes(
     starts = worst((*changes, *service.changes)) >= Effect.RESTART_SERVICE
     given = migration.remembered(configs.values(), code, starts=starts)
     manifest = entries.bundle((*home.entries, *others.entries, *given.entries))
+    notes += [*_version_notes(code), *_way_notes(agent, wanted, code), *home.notes, *others.notes, *service.notes]
     return HermesPlan(
         changes=(*changes, *service.changes, *given.changes, *home.later, *others.later),
         files={**manifest, **service.files, **home.files, **others.files},
@@ -125,15 +123,7 @@ def plan_hermes(
         platforms=messaging.enabled(agent.messaging),
         unmounted=tuple(mount.guest for mount in agent.mounts if facts.mounted.get(mount.guest) is False),
         configs=configs,
-        notes=(
-            *notes,
-            *_version_notes(code),
-            *_way_notes(agent, wanted, code),
-            *home.notes,
-            *others.notes,
-            *service.notes,
-            *ending.hurried(agent, facts, home.entries, code),
-        ),
+        notes=(*notes, *ending.hurried(agent, facts, home.entries, code)),
     )
 
 
@@ -158,6 +148,13 @@ def _way_notes(agent: Agent, wanted: Wanted, code: upstream.Code | None) -> tupl
         return ()
     host = urlsplit(agent.litellm.base_url).hostname
     return (f"Hermes {code.version} reads no ranges in NO_PROXY, and asks LiteLLM through the proxy: add {host} to it",)
+
+
+def _all_asked(agent: Agent, facts: GuestFacts) -> tuple[dict[str, int | None], list[str]]:
+    """What LiteLLM tells of the context of the agent's model (named ``) and of its profiles', and each note once."""
+    asked = {"": _asked(agent, facts), **{each.name: _asked(each, facts) for each in profiles_of(agent)}}
+    notes = dict.fromkeys(note for _, told in asked.values() for note in told)
+    return {name: length for name, (length, _) in asked.items()}, list(notes)
 
 
 def _asked(agent: Agent, facts: GuestFacts) -> tuple[int | None, list[str]]:

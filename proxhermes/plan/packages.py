@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from proxhermes.errors import Refused
 from proxhermes.facts.guest import GuestFacts
-from proxhermes.hermes import package, skills
+from proxhermes.hermes import package
 from proxhermes.inventory.models import Agent
 from proxhermes.plan.engine_model import EnginePlan, change
 from proxhermes.plan.model import Effect
@@ -39,7 +39,7 @@ def _missing(agent: Agent, facts: GuestFacts | None) -> list[tuple[str, str | No
     """(name, version that is there, version that is meant or `installed`) of those that are missing or another."""
     there = facts.packages if facts else {}
     found = []
-    for wanted in dict.fromkeys((*package.build_packages(agent), *skills.packages(agent))):
+    for wanted in package.needed_packages(agent):
         name, _, version = wanted.partition("=")
         if name not in there or (version and there[name] != version):
             found.append((name, there.get(name), version or "installed"))

@@ -70,7 +70,7 @@ def _wanted(agent: Agent, facts: GuestFacts) -> tuple[tuple[str, str, str, str],
     # rules are written there, they are taken away there, too: the driver stays.
     beside = facts.docker is not None or podman.IPTABLES.encode() in (facts.content("containers") or b"")
     chosen = pools.of(agent, facts)
-    text = podman.containers(engine, iptables=beside, network=pools.podman(chosen) if chosen else (), guest=agent.guest)
+    text = podman.containers(engine, agent.guest, iptables=beside, network=pools.podman(chosen) if chosen else ())
     files = [
         ("containers", podman.CONTAINERS, text, _says(engine, beside, chosen)),
         ("restart", podman.RESTART, podman.restart(seconds), f"starts what is not stopped at boot, {seconds} s to end"),

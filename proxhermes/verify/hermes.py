@@ -13,6 +13,7 @@ from proxhermes.verify.scene import HERMES_PORTS, Scene, listeners
 
 _NEWEST: Final = upstream.shown(upstream.NEWEST_SEEN)
 _OLDEST: Final = upstream.shown(upstream.RELEASES[0].since)
+_DEAF: Final = (litellm.Standing.UNREACHABLE, litellm.Standing.KEY_REFUSED)
 
 
 def _gateway(scene: Scene) -> Finding:
@@ -138,9 +139,6 @@ def _litellm_model(scene: Scene) -> Finding:
         return warned(verdict.reason, "is the model behind it up?")
     count = scene.probe.litellm.count
     return passed(f"{wanted} is one of {count}" if verdict.listed else f"{wanted} answers, and is not listed")
-
-
-_DEAF: Final = (litellm.Standing.UNREACHABLE, litellm.Standing.KEY_REFUSED)
 
 
 def _unheard(scene: Scene) -> Finding:

@@ -35,9 +35,6 @@ LONG = (
 )
 """The stories that take longest."""
 
-SOAK: tuple[str, ...] = ()
-"""Stories of files that CI runs that `make soak` alone runs."""
-
 WITH_DOCKER = {"template": f"local:vztmpl/{docker.NAME}"}
 """For `agent`: made from a template that has Docker, where its installation is not what the story is about."""
 
@@ -48,9 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Without root there is nothing to stage; in CI that is a failure, not an excuse.
     """
     items.sort(key=lambda item: LONG.index(name) if (name := item.path.stem) in LONG else len(LONG))
-    for item in items:
-        if item.nodeid.rpartition("tests/lab/")[2].startswith(SOAK):
-            item.add_marker(pytest.mark.soak)
     if os.geteuid() == 0:
         return
     if os.environ.get("CI"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -17,7 +15,7 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.images.agents import NEWEST
 from proxhermes.lab.images.cache import Cache
-from tests.unit.registry import registry
+from tests.unit.registry import copied, registry
 
 VMID = 162
 HOME = "/opt/hermes/data"
@@ -184,15 +182,6 @@ def test_it_is_recreated_on_purpose(docker: Operator) -> None:
     after = inspect(docker, ".Id")
     docker.run("bootstrap")
     assert before != after == inspect(docker, ".Id")
-
-
-def copied(source: str, target: str) -> str:
-    """Copy an image from one registry without TLS to another; its digest."""
-    plain = [f"--{side}-tls-verify=false" for side in ("src", "dest")]
-    words = ["skopeo", "copy", "-q", "--all", "--insecure-policy", *plain, f"docker://{source}", f"docker://{target}"]
-    subprocess.run(words, check=True)
-    words = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}"]
-    return f"sha256:{hashlib.sha256(subprocess.run(words, capture_output=True, check=True).stdout).hexdigest()}"
 
 
 def test_the_plan_says_that_a_tag_moved_and_how_to_get_what_it_means_now(docker: Operator, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.images import agents, standalone
 from proxhermes.lab.images.cache import Cache
-from tests.unit.registry import Between, between, registry, until
+from tests.unit.registry import Between, between, copied, registry, until
 
 pytestmark = pytest.mark.soak
 
@@ -28,6 +28,7 @@ VMID = 181
 NAME = "nousresearch/hermes-agent"
 TAG = agents.NEWEST.version
 PASSWORD = "a-pass-word-of-the-registry"
+LOGIN = f"joe:{PASSWORD}"
 VERSIONS = "/opt/hermes/versions"
 
 
@@ -43,12 +44,8 @@ class Hub:
 
     def tag(self, source: str, target: str) -> str:
         """Give an image of the registry another tag; its digest."""
-        login = [f"--{side}-creds=joe:{PASSWORD}" for side in ("src", "dest")]
-        plain = [f"--{side}-tls-verify=false" for side in ("src", "dest")]
-        names = [f"docker://{self.address}/{NAME}:{tag}" for tag in (source, target)]
-        subprocess.run(["skopeo", "copy", "-q", "--all", "--insecure-policy", *login, *plain, *names], check=True)
-        words = ["skopeo", "inspect", "--raw", f"--creds=joe:{PASSWORD}", "--tls-verify=false", names[1]]
-        return f"sha256:{hashlib.sha256(subprocess.run(words, capture_output=True, check=True).stdout).hexdigest()}"
+        source, target = (f"{self.address}/{NAME}:{tag}" for tag in (source, target))
+        return copied(source, target, source_login=LOGIN, target_login=LOGIN)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +61,7 @@ def hub(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         source = stack.enter_context(registry(folder / "source", storage=cache.registry))
         address = stack.enter_context(registry(folder / "private", password_file, host=host))
         for tag in (TAG, agents.NEWEST.rebuild):
-            words = ["skopeo", "copy", "-q", "--all", "--insecure-policy", "--src-tls-verify=false"]
-            words += ["--dest-tls-verify=false", f"--dest-creds=joe:{PASSWORD}"]
-            subprocess.run([*words, f"docker://{source}/{NAME}:{tag}", f"docker://{address}/{NAME}:{tag}"], check=True)
+            copied(f"{source}/{NAME}:{tag}", f"{address}/{NAME}:{tag}", target_login=LOGIN)
         way, seen = stack.enter_context(between(address, host))
         yield Hub(address, way, seen, f"http://{host}:{served.server_port}", cache.root / standalone.NAME)
 

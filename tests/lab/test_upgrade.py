@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from agents import RUNTIMES, VERSIONS, Chat, Runtime, until
 from conftest import Operator, agent
-from test_mcp import Browser, begin, told
+from consent import Browser, begin, told
 
 from proxhermes.lab.node.lab import Lab
 from proxhermes.lab.node.paths import BRIDGE_ADDRESS

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from agents import RUNTIMES, VERSIONS, Chat, Runtime
 from conftest import Operator, agent
-from test_mcp import Browser, begin
+from consent import Browser, begin
 
 from proxhermes import upstream
 from proxhermes.lab.images.mcp import SERVERS

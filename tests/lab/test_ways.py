@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from agents import until
 from conftest import WITH_DOCKER, Operator, agent
 
 from proxhermes.lab.images.litellm import CONFIG_FILE
@@ -23,13 +23,6 @@ LITELLM = 117
 COVERED = "172.18.0.5"
 ALIAS = "\nrouter_settings:\n  model_group_alias:\n    team-sonnet: {model: claude-sonnet, hidden: true}\n"
 ASKED = ("hermes.litellm-reached", "hermes.litellm-key", "hermes.litellm-model", "hermes.answer")
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"timed out after {seconds} s waiting for {what}"
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def configured(lab: Lab, more: str) -> Iterator[None]:
         lab.guest(LITELLM, ["tee", CONFIG_FILE], stdin=text)
         lab.guest(LITELLM, ["systemctl", "restart", "litellm"])
         alive = ["curl", "-fsS", "-m", "2", "http://127.0.0.1:4000/health/liveliness"]
-        until(lambda: lab.guest(LITELLM, alive, check=False).returncode == 0, "LiteLLM")
+        until(lambda: lab.guest(LITELLM, alive, check=False).returncode == 0, lambda: "LiteLLM")
 
     try:
         restart(before + more)

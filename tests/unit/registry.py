@@ -120,6 +120,17 @@ class Layout:
         return str(entry["digest"])
 
 
+def copied(source: str, target: str, *, source_login: str = "", target_login: str = "") -> str:
+    """Copy an image, whole, from a registry without TLS to another, or to another tag; its digest."""
+    words = ["skopeo", "copy", "-q", "--all", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false"]
+    words += [f"--src-creds={source_login}"] if source_login else []
+    words += [f"--dest-creds={target_login}"] if target_login else []
+    subprocess.run([*words, f"docker://{source}", f"docker://{target}"], check=True)
+    asked = ["skopeo", "inspect", "--raw", "--tls-verify=false"] + ([f"--creds={target_login}"] if target_login else [])
+    found = subprocess.run([*asked, f"docker://{target}"], capture_output=True, check=True)
+    return f"sha256:{hashlib.sha256(found.stdout).hexdigest()}"
+
+
 @contextmanager
 def registry(
     folder: Path, password_file: Path | None = None, *, host: str = "127.0.0.1", storage: Path | None = None

@@ -156,6 +156,13 @@ def test_compose_yaml_and_unit_are_for_their_runtimes(run: Any) -> None:
         assert f"has no {name}: its runtime is native" in err
 
 
+def test_daemon_json_has_the_guests_proxy(run: Any) -> None:
+    """As a run writes it."""
+    code, out, _ = run("118", "daemon.json", runtime='guest: {http_proxy: "http://10.1.10.1:3128"}')
+    assert code == 0
+    assert json.loads(out)["proxies"]["https-proxy"] == "http://10.1.10.1:3128"
+
+
 def test_daemon_json_is_merged(run: Any, tmp_path: Path) -> None:
     (tmp_path / "there").write_text('{"data-root": "/x", "log-driver": "json-file"}')
     code, out, _ = run("118", "daemon.json", "--existing", "there")

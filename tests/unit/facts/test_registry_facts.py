@@ -332,7 +332,7 @@ def test_a_guest_without_curl_says_so(make_agent: Any, here: Here) -> None:
     (few / "dirname").symlink_to("/usr/bin/dirname")
     (few / "sh").symlink_to("/bin/sh")
     here.path = str(few)
-    with pytest.raises(Unanswered, match="there is no curl yet"):
+    with pytest.raises(Unanswered, match="curl is not installed yet"):
         ask(make_agent(), here, facts())
 
 

@@ -126,7 +126,8 @@ def test_new_work_goes_to_the_first_writable_mount(make_agent: Any) -> None:
 
 
 def test_daemon_json_is_merged_and_an_unchanged_one_stays_as_it_is(make_agent: Any) -> None:
-    settings = daemon.wanted(make_agent(engine={"registry_mirrors": ["http://10.1.10.1:5000"]}).engine)
+    agent = make_agent(engine={"registry_mirrors": ["http://10.1.10.1:5000"]})
+    settings = daemon.wanted(agent.engine, agent.guest)
     text = '{"data-root": "/srv/docker", "log-driver": "json-file"}'
     after = daemon.update(text, settings)
     assert json.loads(after.text) == merged(json.loads(text), settings)

@@ -108,10 +108,10 @@ def test_what_is_waited_for_is_the_family_that_was_asked_for(
     ("network", "said"),
     [
         ("{bridge: b, ip: 10.1.10.0/24, gateway: 10.1.10.1}", "network's own"),
-        ("{bridge: b, ip: 10.1.10.5/24, gateway: 10.1.11.1}", "no neighbour"),
+        ("{bridge: b, ip: 10.1.10.5/24, gateway: 10.1.11.1}", "outside the network"),
         ("{bridge: b, ip: 10.1.10.5/24, gateway: 10.1.10.5}", "own address"),
         ("{bridge: b, ip: 10.1.10.5/24}", "reaches its own network only"),
-        ("{bridge: b, ip: manual, ip6: auto}", "no IPv4 address"),
+        ("{bridge: b, ip: manual, ip6: auto}", "without IPv4"),
         ("{bridge: b, ip: 203.0.113.7/32, gateway: 198.51.100.1}", None),
         ("{bridge: b, ip: 10.1.10.5/24, ip6: auto}", None),
         ("{bridge: b, ip6: 2001:db8::5/64, gateway6: fe80::1}", None),

@@ -66,7 +66,7 @@ def test_the_engines_pull_through_the_proxy() -> None:
         "https-proxy": "http://10.1.10.1:3128",
         "no-proxy": "localhost,127.0.0.1,::1,10.1.10.22,*.lan,10.0.0.0/8,git.lan",
     }
-    assert '"https_proxy=http://10.1.10.1:3128"' in podman.containers(Engine(), iptables=False, guest=guest)
+    assert '"https_proxy=http://10.1.10.1:3128"' in podman.containers(Engine(), guest, iptables=False)
 
 
 def test_what_the_scripts_download_goes_through_it(make_agent: Any) -> None:

@@ -164,20 +164,20 @@ def test_what_has_been_told_or_is_not_going_to_happen_is_forgotten(make_agent: A
 
 def test_a_run_that_was_interrupted_leaves_what_the_next_one_needs(make_agent: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("LITELLM_API_KEY", "sk-the-key")
-    agent = make_agent(hermes={"profiles": {"work": {}}})
+    agent = make_agent(hermes={"profiles": {"ann": {}}})
     wanted = gather(agent)
     one = File(10000, 10000, 0o640, "regular file", BEFORE.encode())
-    facts = GuestFacts(files={"config": one, "config@work": one}, image_id="x", codes={"x": NEW}, profiles=("work",))
+    facts = GuestFacts(files={"config": one, "config@ann": one}, image_id="x", codes={"x": NEW}, profiles=("ann",))
     plan = plan_hermes(agent, facts, wanted, "key")
     rows = [row.split("\t") for row in plan.files["manifest"].decode().splitlines() if row.endswith("/given")]
-    assert [row[-1] for row in rows] == [KEPT, "/opt/hermes/data/profiles/work/.proxhermes/given"]
+    assert [row[-1] for row in rows] == [KEPT, "/opt/hermes/data/profiles/ann/.proxhermes/given"]
     assert rows[0][1] == "0600" and b"_config_version: 33" in plan.files[rows[0][4]]
-    files = {f"{name}{of}": replace(one, content=text) for of, row in zip(("", "@work"), rows, strict=True)
+    files = {f"{name}{of}": replace(one, content=text) for of, row in zip(("", "@ann"), rows, strict=True)
              for name, text in (("config", AFTER.encode()), ("last-given", plan.files[row[4]]))}  # fmt: skip
     then = plan_hermes(agent, replace(facts, files=files), wanted, "key")
     lines = migration.reported(then.configs)
     assert "flag: y → true (stays as Hermes has it)" in lines
-    assert "profile work: flag: y → true (stays as Hermes has it)" in lines
+    assert "profile ann: flag: y → true (stays as Hermes has it)" in lines
     subjects = {change.subject for change in then.rewritten}
     assert "config.yaml: model.default" in subjects and ".env: LITELLM_API_KEY" in subjects
-    assert "profile work: config.yaml: model.default" in subjects
+    assert "profile ann: config.yaml: model.default" in subjects

@@ -27,7 +27,7 @@ def file(text: str) -> File:
 def guest(agent: Any, *, iptables: bool = False, **fields: Any) -> GuestFacts:
     """A guest whose Podman is as `agent` wants it."""
     files = {
-        "containers": file(podman.containers(agent.engine, iptables=iptables)),
+        "containers": file(podman.containers(agent.engine, agent.guest, iptables=iptables)),
         "registries": file(podman.registries(agent.engine)),
         "restart": file(podman.restart(90)),
     }
@@ -106,7 +106,8 @@ def test_vfs_is_named_and_not_worked_around(make_agent: Any) -> None:
 
 @pytest.mark.parametrize("driver", podman.LOG_DRIVERS)
 def test_every_log_driver_has_its_name_in_podman(make_agent: Any, driver: str) -> None:
-    text = podman.containers(make_agent(runtime=RUNTIME, engine={"log_driver": driver}).engine, iptables=False)
+    agent = make_agent(runtime=RUNTIME, engine={"log_driver": driver})
+    text = podman.containers(agent.engine, agent.guest, iptables=False)
     found = tomllib.loads(text)["containers"]
     assert found["log_driver"] == podman.LOG_DRIVERS[driver]
     assert ("log_size_max" in found) == (driver == "local")

@@ -12,12 +12,13 @@ from proxhermes.errors import Refused
 from proxhermes.facts.guest import File, GuestFacts
 from proxhermes.facts.skills import Blob, Fetched
 from proxhermes.facts.tree import Seen
-from proxhermes.hermes.skills import packages
+from proxhermes.hermes.assignments import assignments
 from proxhermes.hermes.wanted import gather
+from proxhermes.plan.engine_model import EnginePlan
 from proxhermes.plan.hermes import HermesPlan, plan_hermes
+from proxhermes.plan.packages import with_packages
 from proxhermes.plan.skills import GitPlan, HubPlan, plan_git, plan_hub
 from proxhermes.plan.steps import Step
-from proxhermes.transport.scripts import script
 
 URL = "https://git.lan/skills.git"
 ONE, TWO = "1" * 40, "2" * 40
@@ -248,8 +249,11 @@ def test_a_memory_that_cannot_be_read_is_none(make_agent: Any, memory: bytes) ->
     assert plan_hub(make_agent(), replace(known, files=broken)) == HubPlan()
 
 
-def test_what_it_needs_of_the_system_is_what_the_guest_is_asked_for(make_agent: Any) -> None:
+def test_what_is_installed_for_it_is_what_the_guest_is_asked_for(make_agent: Any) -> None:
     """Else it would be installed by each run."""
-    asked = script("guest-facts.sh").decode()
-    names = packages(git(make_agent))
-    assert names and all(f" {name} " in asked for name in names)
+    agent = git(make_agent)
+    missing = with_packages(agent, GuestFacts("debian", "13"), EnginePlan()).packages
+    assert missing == ("ca-certificates", "git")
+    asked = assignments(agent)["debian_packages"].split()
+    there = GuestFacts("debian", "13", dict.fromkeys(asked, "1"))
+    assert not with_packages(agent, there, EnginePlan()).needed
